@@ -1,0 +1,70 @@
+//! The port to the column families: sorted rows that are ingested whole, and a few small rows written without a write-ahead
+//! log. `rocks` is RocksDB, `twin` the in-memory one that loses what was not flushed.
+//!
+//! **Invariant:** no record ever passes through a memtable. Records come in by [`Families::ingest`] only.
+
+use bytes::Bytes;
+
+/// Where a row lives. A fixed pool, created in bulk at first open: one more column family costs seconds (see ARCHITECTURE.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// Runs of one partition per file, in family `n` of [`RECORD_FAMILIES`]: disjoint files, never compacted.
+    Records(u8),
+    /// Runs of many small partitions per file, in family `n` of [`PACKED_FAMILIES`]: RocksDB's compaction earns its keep.
+    Packed(u8),
+    /// Small rows: the state of partitions, what runs there are. Written by [`Families::put`].
+    Rows,
+}
+
+pub const RECORD_FAMILIES: u8 = 16;
+pub const PACKED_FAMILIES: u8 = 2;
+
+/// One change of a small row: `None` deletes it.
+pub type RowChange = (Vec<u8>, Option<Vec<u8>>);
+
+pub trait Families: Send + Sync {
+    /// Adds `rows` (strictly ascending by key, none of them present yet) to `family` in one file; durable on return.
+    /// Returns the bytes written. Not for [`Family::Rows`].
+    fn ingest(
+        &self,
+        family: Family,
+        rows: &mut dyn Iterator<Item = (Vec<u8>, Bytes)>,
+    ) -> Result<u64, Error>;
+    /// Changes small rows, all or none of them, readable at once and durable after the next [`Families::flush`].
+    fn put(&self, changes: &[RowChange]) -> Result<(), Error>;
+    /// Makes every earlier `put` durable.
+    fn flush(&self) -> Result<(), Error>;
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, Error>;
+    /// Visits rows with `from <= key < to` in ascending order until `visit` says false. `readahead_bytes` > 0 says that much
+    /// will be read in one go, and that it should not push hotter blocks out of the cache.
+    fn scan(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: &[u8],
+        readahead_bytes: usize,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), Error>;
+    /// The last row with `from <= key <= at`.
+    fn last_at_or_before(
+        &self,
+        family: Family,
+        from: &[u8],
+        at: &[u8],
+    ) -> Result<Option<(Vec<u8>, Bytes)>, Error>;
+    /// Forgets all rows with `from <= key < to`: files that lie wholly inside are unlinked at once, the rest goes by and by.
+    /// Rows of `Family::Rows` are gone for readers at once and durably after the next flush.
+    fn drop_range(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), Error>;
+    /// Bytes on disk in all families' files.
+    fn disk_bytes(&self) -> Result<u64, Error>;
+}
+
+/// The column families failed: a fault of the disk or of what was written on it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    #[error("column families in {path}: {reason}")]
+    Io { path: String, reason: String },
+    /// A checksum did not match. `reason` names the file and the position as RocksDB does.
+    #[error("column families in {path} are damaged: {reason}")]
+    Corrupt { path: String, reason: String },
+}
