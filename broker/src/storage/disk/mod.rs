@@ -1,6 +1,12 @@
 //! The port to a directory of flat files, the shared log's only view of a disk. `os` is the real one, `twin` the one that
 //! models torn and unsynced writes.
 
+mod os;
+mod twin;
+
+pub use os::OsDisk;
+pub use twin::{TwinDisk, Unsynced};
+
 use std::io;
 use std::sync::Arc;
 
