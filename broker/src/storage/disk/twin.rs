@@ -17,7 +17,7 @@ pub enum Unsynced<'a> {
     Torn(&'a mut dyn FnMut(usize) -> usize),
 }
 
-/// A handle to the disk; clones are the same disk. After [`TwinDisk::crash`] only the handle that it returned works.
+/// A handle to the disk; clones are the same disk. After [`TwinDisk::crash`] or [`TwinDisk::kill`] only the handle that it returned works.
 #[derive(Clone)]
 pub struct TwinDisk {
     state: Arc<Mutex<State>>,
@@ -80,10 +80,15 @@ impl TwinDisk {
             contents.settle(&mut unsynced);
             *file = Arc::new(Mutex::new(contents));
         }
+        state.ops = 0;
+        state.fail_after_ops = None;
+        state.fail_writes = false;
+        state.fail_syncs = false;
         self.reboot(&mut state)
     }
 
-    /// The process dies and the machine lives: what was not synced is still readable, and still not durable.
+    /// The process dies and the machine lives: what was not synced is still readable, and still not durable. All earlier
+    /// handles and files fail from now on; injected faults stay.
     pub fn kill(&self) -> TwinDisk {
         let mut state = lock(&self.state);
         for file in state.files.values_mut() {
@@ -95,14 +100,26 @@ impl TwinDisk {
 
     fn reboot(&self, state: &mut State) -> TwinDisk {
         state.boot += 1;
-        state.ops = 0;
-        state.fail_after_ops = None;
-        state.fail_writes = false;
-        state.fail_syncs = false;
         TwinDisk {
             state: Arc::clone(&self.state),
             boot: state.boot,
         }
+    }
+
+    /// Another disk with the same contents, all of it durable, and no faults.
+    pub fn fork(&self) -> TwinDisk {
+        let fork = TwinDisk::new();
+        let state = lock(&self.state);
+        for (name, file) in &state.files {
+            let contents = Contents {
+                data: lock(file).data.clone(),
+                unsynced: BTreeMap::new(),
+            };
+            let contents = Arc::new(Mutex::new(contents));
+            lock(&fork.state).files.insert(name.clone(), contents);
+        }
+        drop(state);
+        fork
     }
 
     /// How many operations changed something since the last crash, failed ones included.
@@ -237,7 +254,8 @@ impl Disk for TwinDisk {
 impl State {
     fn free_bytes(&self) -> u64 {
         let used: u64 = self.files.values().map(|f| lock(f).data.len() as u64).sum();
-        self.capacity.map_or(u64::MAX, |all| all.saturating_sub(used))
+        self.capacity
+            .map_or(u64::MAX, |all| all.saturating_sub(used))
     }
 }
 
@@ -280,7 +298,10 @@ impl DiskFile for TwinFile {
         }
         let mut contents = lock(&self.contents);
         if state.fail_syncs {
-            contents.unsynced.values_mut().for_each(|s| s.forgotten = true);
+            contents
+                .unsynced
+                .values_mut()
+                .for_each(|s| s.forgotten = true);
             return Err(io::Error::other("the sync failed"));
         }
         contents.unsynced.retain(|_, sector| sector.forgotten);
