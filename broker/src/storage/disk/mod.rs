@@ -1,6 +1,12 @@
 //! The port to a directory of flat files, the shared log's only view of a disk. `os` is the real one, `twin` the one that
 //! models torn and unsynced writes.
 
+mod os;
+mod twin;
+
+pub use os::OsDisk;
+pub use twin::{TwinDisk, Unsynced};
+
 use std::io;
 use std::sync::Arc;
 
@@ -20,6 +26,10 @@ pub trait Disk: Send + Sync {
 
 /// An open file. A write is readable at once and durable after the next `sync`; before that a crash may keep all, part
 /// (any of its 512-byte sectors) or none of it.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "nobody asks a preallocated file"
+)]
 pub trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
