@@ -114,6 +114,9 @@ install_system_packages() { # needs: cxx and/or clang
 
 ensure_system_packages() {
     local needs=() library
+    if ! has_cxx && [[ -n ${CXX-} ]]; then
+        fail "CXX=$CXX compiles no C++20: unset it, or name a compiler that does"
+    fi
     has_cxx && has_linker || needs+=(cxx)
     library=$(libclang)
     if [[ -z $library && -n ${LIBCLANG_PATH-} ]]; then
@@ -122,7 +125,7 @@ ensure_system_packages() {
     [[ -n $library ]] && has_clang_headers "$library" || needs+=(clang)
     if ((${#needs[@]})); then
         install_system_packages "${needs[@]}"
-        has_cxx && has_linker || fail "there is still no working C++20 compiler (CXX=${CXX:-c++})"
+        has_cxx && has_linker || fail "there is still no C++20 compiler and linker: c++ is $(c++ --version 2>/dev/null | head -n 1)"
         library=$(libclang)
         [[ -n $library ]] && has_clang_headers "$library" || fail "there is still no libclang with its headers"
     fi
@@ -132,7 +135,7 @@ ensure_rust() {
     local channel toolchain
     channel=$(sed -n 's/^channel *= *"\(.*\)"/\1/p' rust-toolchain.toml)
     if ! command -v rustup >/dev/null; then
-        [[ $(rustc --version 2>/dev/null) == "rustc $channel "* ]] && command -v cargo-clippy rustfmt >/dev/null ||
+        [[ $(rustc --version 2>/dev/null) == "rustc $channel "* ]] && command -v cargo-clippy >/dev/null && command -v rustfmt >/dev/null ||
             fail "Rust $channel with rustfmt and clippy is missing: install rustup (https://rustup.rs) and run this again"
         return
     fi
