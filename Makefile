@@ -1,0 +1,53 @@
+# `make` alone lists the targets. Every target installs first what is missing (tools/deps.sh).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# A fresh machine may have the version of rust-toolchain.toml under another name.
+ifndef RUSTUP_TOOLCHAIN
+RUSTUP_TOOLCHAIN := $(shell tools/toolchain.sh)
+endif
+export RUSTUP_TOOLCHAIN
+
+# CI must not pass with a Cargo.lock that is not committed; while developing, cargo may update it.
+LOCKED := $(if $(CI),--locked)
+
+FUZZ_SECONDS ?= 600
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: deps ## Run the engine's demonstration
+	cargo run --release -p millrace-broker --bin millrace -- demo
+
+.PHONY: test
+test: deps ## Check format, lints and dependencies, then run the tests
+	cargo fmt --all -- --check
+	tools/deny.sh
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	cargo test $(LOCKED) --workspace
+
+.PHONY: test-full
+test-full: test ## The same, then the long ones: many more seeds, and every fuzz target for FUZZ_SECONDS (600)
+	MILLRACE_TEST_FULL=1 cargo test $(LOCKED) --release --workspace
+	FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz.sh
+
+.PHONY: build
+build: deps ## Build the programs, optimised, into target/release
+	cargo build $(LOCKED) --release --bins
+
+.PHONY: bench
+bench: deps ## Run the benchmarks
+	cargo bench $(LOCKED) -p millrace-broker
+
+.PHONY: deps
+deps: ## Install what a build needs and this machine lacks
+	@tools/deps.sh
+
+.PHONY: clean
+clean: ## Remove what was built; RocksDB and the tools stay in the cache
+	cargo clean
+	@echo "kept: $$(tools/cache-dir.sh)"
