@@ -1,7 +1,29 @@
 //! The shared log, the column families, and the in-memory twin of both. The only folder that names RocksDB.
+//!
+//! [`shard`] is one directory: a [`log`] that all its groups share, [`families`] above it, and per group a [`group_log`]
+//! that `raft` reads. [`seal`] moves committed runs from log to family, [`read`] finds records in either, [`retention`] and
+//! [`compact`] give space back. [`writer`] gives a shard its threads; the simulation goes without.
+//!
+//! **Invariant:** nothing here decides what an offset means to a client; batches pass through as bytes.
 
+pub mod cache;
+pub mod compact;
 pub mod disk;
 pub mod entry;
+pub mod error;
 pub mod families;
+pub mod group_log;
 pub mod ids;
+pub mod keys;
 pub mod log;
+pub mod read;
+pub mod retention;
+pub mod rows;
+pub mod seal;
+pub mod shard;
+pub mod writer;
+
+pub use error::Error;
+
+#[cfg(test)]
+mod tests;

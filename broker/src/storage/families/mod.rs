@@ -3,6 +3,8 @@
 //!
 //! **Invariant:** no record ever passes through a memtable. Records come in by [`Families::ingest`] only.
 
+pub mod twin;
+
 use bytes::Bytes;
 
 /// Where a row lives. A fixed pool, created in bulk at first open: one more column family costs seconds (see ARCHITECTURE.md).

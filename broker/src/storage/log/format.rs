@@ -7,8 +7,6 @@
 //! record   crc 4 | length 4 | kind 1 | entry type 1 | zero 2 | context 4 | group 8            then by kind, `length` in all
 //! entry        index 8 | term 8 | context bytes | data bytes
 //! hard state   term 8 | vote 8 | commit 8
-//! reset        index 8 | term 8
-//! drop         -
 //! ```
 //!
 //! Each crc is CRC-32C over what follows it (and, in the segment's header, precedes it). A record's starts from salt and
@@ -35,8 +33,6 @@ const RECORD_HEADER_LEN: usize = 24;
 
 const KIND_ENTRY: u8 = 1;
 const KIND_HARD_STATE: u8 = 2;
-const KIND_RESET: u8 = 3;
-const KIND_DROP: u8 = 4;
 
 pub(super) fn align(offset: u64) -> u64 {
     offset.next_multiple_of(ALIGNMENT)
@@ -168,8 +164,6 @@ pub(super) fn record_len(record: &Record) -> u64 {
     let rest = match record {
         Record::Entry { entry, .. } => 16 + entry.context.len() as u64 + entry.data.len() as u64,
         Record::HardState { .. } => 24,
-        Record::Reset { .. } => 16,
-        Record::Drop { .. } => 0,
     };
     RECORD_HEADER_LEN as u64 + rest
 }
@@ -189,8 +183,6 @@ pub(super) fn encode_record(record: &Record, seed: u32, out: &mut Vec<u8>) {
             group,
         ),
         Record::HardState { group, .. } => (KIND_HARD_STATE, 0, 0, group),
-        Record::Reset { group, .. } => (KIND_RESET, 0, 0, group),
-        Record::Drop { group } => (KIND_DROP, 0, 0, group),
     };
     out.put_u32_le(0);
     out.put_u32_le(record_len(record) as u32);
@@ -211,11 +203,6 @@ pub(super) fn encode_record(record: &Record, seed: u32, out: &mut Vec<u8>) {
             out.put_u64_le(state.vote);
             out.put_u64_le(state.commit);
         }
-        Record::Reset { index, term, .. } => {
-            out.put_u64_le(*index);
-            out.put_u64_le(*term);
-        }
-        Record::Drop { .. } => {}
     }
     let crc = crc32c_append(seed, &out[start + 4..]);
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
@@ -254,9 +241,8 @@ pub(super) fn decode_checked(bytes: &Bytes) -> Result<Record, NoRecord> {
     let context_len = header.get_u32_le() as usize;
     let group = GroupId(header.get_u64_le());
     let fixed = match kind {
-        KIND_ENTRY | KIND_RESET => 16,
+        KIND_ENTRY => 16,
         KIND_HARD_STATE => 24,
-        KIND_DROP => 0,
         kind => return Err(NoRecord::UnknownKind(kind)),
     };
     if rest.len() < fixed || (kind != KIND_ENTRY && rest.len() > fixed) {
@@ -286,7 +272,8 @@ pub(super) fn decode_checked(bytes: &Bytes) -> Result<Record, NoRecord> {
             };
             Record::Entry { group, entry }
         }
-        KIND_HARD_STATE => {
+        // A hard state: the kind was checked above.
+        _ => {
             let state = HardState {
                 term: rest.get_u64_le(),
                 vote: rest.get_u64_le(),
@@ -295,12 +282,6 @@ pub(super) fn decode_checked(bytes: &Bytes) -> Result<Record, NoRecord> {
             };
             Record::HardState { group, state }
         }
-        KIND_RESET => Record::Reset {
-            group,
-            index: rest.get_u64_le(),
-            term: rest.get_u64_le(),
-        },
-        _ => Record::Drop { group },
     })
 }
 

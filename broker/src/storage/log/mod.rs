@@ -82,14 +82,12 @@ pub enum Record {
         group: GroupId,
         state: HardState,
     },
-    /// A snapshot was installed: the log of the group starts anew behind `index`.
-    Reset {
-        group: GroupId,
-        index: u64,
-        term: u64,
-    },
-    /// The group was deleted; its id never comes again.
-    Drop {
-        group: GroupId,
-    },
+}
+
+impl Record {
+    pub fn group(&self) -> GroupId {
+        match self {
+            Record::Entry { group, .. } | Record::HardState { group, .. } => *group,
+        }
+    }
 }

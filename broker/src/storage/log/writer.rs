@@ -126,6 +126,15 @@ impl SharedLog {
         active.map_or(self.next_number, |active| active.segment.header.number)
     }
 
+    /// No later record lies before this.
+    pub fn position(&self) -> Position {
+        let offset = self.active.as_ref().map_or(0, |active| active.end as u32);
+        Position {
+            segment: self.active_segment(),
+            offset,
+        }
+    }
+
     /// The sizes of all segments' files; spare ones are not counted.
     pub fn bytes_in_use(&self) -> u64 {
         self.live.read().values().map(|segment| segment.len).sum()

@@ -14,11 +14,7 @@ fn synced_log() -> (TwinDisk, Vec<Vec<Located>>) {
     let mut blocks = Vec::new();
     for i in 0..12 {
         let group = GroupId(9);
-        let records = [
-            entry(i, 2900),
-            Record::Drop { group },
-            entry(100 + i, 3 + i as usize),
-        ];
+        let records = [entry(i, 2876), vote(group), entry(100 + i, 3 + i as usize)];
         blocks.push(log.append(&records).unwrap());
         log.sync().unwrap();
     }
@@ -173,7 +169,7 @@ fn an_intact_record_that_makes_no_sense_is_not_taken_for_a_tear() {
     for (at, value, reason) in [
         (9, 77, "the entry's type is unknown"),
         (15, 1, "the context is longer than the record"),
-        (8, 4, "the length does not fit the kind"),
+        (8, 2, "the length does not fit the kind"),
     ] {
         let (disk, located) = patched(&|record| record[at] = value);
         let offset = u64::from(located.position.offset);

@@ -44,6 +44,17 @@ fn records(replayed: &Replayed) -> Vec<Record> {
     replayed.iter().map(|(_, record)| record.clone()).collect()
 }
 
+/// A small record between entries.
+fn vote(group: GroupId) -> Record {
+    let state = HardState {
+        term: 3,
+        vote: 1,
+        commit: 2,
+        ..HardState::default()
+    };
+    Record::HardState { group, state }
+}
+
 /// An entry told from all others by its index.
 fn entry(index: u64, data_len: usize) -> Record {
     let entry = Entry {
@@ -61,15 +72,7 @@ fn entry(index: u64, data_len: usize) -> Record {
 fn random_record(rng: &mut SmallRng, serial: u64) -> Record {
     let group = GroupId(rng.random_range(1..5));
     match rng.random_range(0..10) {
-        0 => Record::Reset {
-            group,
-            index: serial,
-            term: rng.random(),
-        },
-        1 => Record::Drop {
-            group: GroupId(1000 + serial),
-        },
-        2 | 3 => {
+        0..3 => {
             let state = HardState {
                 term: rng.random(),
                 vote: rng.random(),

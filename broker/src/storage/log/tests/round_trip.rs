@@ -85,7 +85,7 @@ fn a_run_reads_like_its_entries_one_by_one() {
         let own: Vec<Record> = (first..first + 3).map(|i| entry(i, 1500)).collect();
         located.extend(log.append(&own).unwrap());
         let group = GroupId(2);
-        log.append(&[Record::Drop { group }]).unwrap();
+        log.append(&[vote(group)]).unwrap();
     }
     assert!(log.active_segment() > 1);
     let reader = log.reader();

@@ -1,0 +1,106 @@
+//! All keys' bytes. Numbers are big-endian so that rows sort as their numbers do.
+//!
+//! | family | key | value |
+//! |---|---|---|
+//! | records, packed | group u64, generation u32, base offset u64 | the entry's batches |
+//! | rows | `g` group u64 | [`super::rows::GroupRow`] |
+//! | rows | `r` group u64, generation u32, base offset u64 | [`super::rows::Run`] |
+//! | rows | `x` group u64 | nothing: a group that is being deleted |
+//! | rows | `v` | the format version of the whole shard |
+
+use super::families::{Family, PACKED_FAMILIES, RECORD_FAMILIES};
+use super::ids::Offset;
+use super::rows::Run;
+use crate::raft::ports::GroupId;
+
+pub const FORMAT: &[u8] = b"v";
+const GROUP: u8 = b'g';
+const RUN: u8 = b'r';
+const DELETING: u8 = b'x';
+
+pub fn group(group: GroupId) -> Vec<u8> {
+    prefixed(GROUP, group)
+}
+
+/// All group rows.
+pub fn groups() -> (Vec<u8>, Vec<u8>) {
+    (vec![GROUP], vec![GROUP + 1])
+}
+
+pub fn run(group: GroupId, run: &Run) -> Vec<u8> {
+    let mut key = vec![RUN];
+    key.extend(record(group, run.generation, run.base));
+    key
+}
+
+/// All runs of all groups.
+pub fn runs() -> (Vec<u8>, Vec<u8>) {
+    (vec![RUN], vec![RUN + 1])
+}
+
+pub fn deleting(group: GroupId) -> Vec<u8> {
+    prefixed(DELETING, group)
+}
+
+/// All groups whose deletion has begun.
+pub fn all_deleting() -> (Vec<u8>, Vec<u8>) {
+    (vec![DELETING], vec![DELETING + 1])
+}
+
+pub fn record(group: GroupId, generation: u32, base: Offset) -> Vec<u8> {
+    let mut key = Vec::with_capacity(20);
+    key.extend(group.0.to_be_bytes());
+    key.extend(generation.to_be_bytes());
+    key.extend(base.0.to_be_bytes());
+    key
+}
+
+/// A run's records, as a range of keys.
+pub fn records_of(group: GroupId, run: &Run) -> (Vec<u8>, Vec<u8>) {
+    (
+        record(group, run.generation, run.base),
+        record(group, run.generation, run.next),
+    )
+}
+
+/// Group, generation and base offset of a run's or a record's key.
+pub fn parse_run(key: &[u8]) -> Option<(GroupId, u32, Offset)> {
+    parse_record(key.strip_prefix(&[RUN])?)
+}
+
+/// The same of a record's key.
+pub fn parse_record(key: &[u8]) -> Option<(GroupId, u32, Offset)> {
+    let group = u64::from_be_bytes(key.get(..8)?.try_into().ok()?);
+    let generation = u32::from_be_bytes(key.get(8..12)?.try_into().ok()?);
+    let base = i64::from_be_bytes(key.get(12..)?.try_into().ok()?);
+    Some((GroupId(group), generation, Offset(base)))
+}
+
+/// The group of a key that is a letter and a group.
+pub fn parse_group(key: &[u8]) -> Option<GroupId> {
+    Some(GroupId(u64::from_be_bytes(key.get(1..)?.try_into().ok()?)))
+}
+
+/// The family that holds a run.
+pub fn family(group: GroupId, run: &Run) -> Family {
+    if run.packed {
+        packed_family(group)
+    } else {
+        record_family(group)
+    }
+}
+
+pub fn record_family(group: GroupId) -> Family {
+    Family::Records((group.0 % u64::from(RECORD_FAMILIES)) as u8)
+}
+
+pub fn packed_family(group: GroupId) -> Family {
+    Family::Packed((group.0 % u64::from(PACKED_FAMILIES)) as u8)
+}
+
+fn prefixed(letter: u8, group: GroupId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(21);
+    key.push(letter);
+    key.extend(group.0.to_be_bytes());
+    key
+}

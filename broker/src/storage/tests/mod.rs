@@ -1,0 +1,5 @@
+//! A shard on twins of disk and families: what every crash leaves must be what was promised.
+
+mod crash;
+mod rig;
+mod shard;

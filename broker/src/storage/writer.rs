@@ -1,0 +1,218 @@
+//! The log thread of a shard: takes everything that is queued, writes it in one go, syncs once, and tells whose it was.
+//!
+//! It never waits for more while the disk is idle; groups form while it is busy. When the log has outgrown its limit it waits
+//! for the sealer, and with it every producer of this shard: that is the back-pressure of a disk that cannot keep up.
+
+use super::error::Error;
+use super::group_log::GroupLog;
+use super::log;
+use super::shard::Shard;
+use crate::raft::ports::{GroupId, LogStore, Write};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What one fdatasync covers at most, about. More gains nothing and makes the first one wait.
+pub const GROUP_BYTES: usize = 1 << 20;
+
+/// How long one batch waits at most for the sealer when the log is over its limit. Votes and heartbeats' answers wait in the
+/// same queue, so it is well below an election time-out.
+const MAX_STALL: Duration = Duration::from_millis(200);
+
+/// How often a write that found the disk full is tried again.
+const FULL_RETRY: Duration = Duration::from_millis(100);
+
+/// How often the disk's free space is looked at.
+const ROOM_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Told, in the order of submission, when a batch is durable or will never be.
+pub type Completion = Arc<dyn Fn(u64, Result<(), Error>) + Send + Sync>;
+
+/// A worker's way to the log thread.
+#[derive(Clone)]
+pub struct Submitter {
+    shared: Arc<Shared>,
+    completion: Completion,
+}
+
+struct Batch {
+    token: u64,
+    writes: Vec<(GroupId, Write)>,
+    completion: Completion,
+}
+
+struct Shared {
+    shard: Arc<Shard>,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Bounded by the workers: each has only so many batches in flight.
+    batches: VecDeque<Batch>,
+    stopping: bool,
+}
+
+/// The thread; ends, after all that is queued, when dropped.
+pub struct LogThread {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LogThread {
+    pub fn spawn(shard: Arc<Shard>, name: &str) -> std::io::Result<LogThread> {
+        let shared = Arc::new(Shared {
+            shard,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let inner = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&inner))?;
+        Ok(LogThread {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    pub fn submitter(&self, completion: Completion) -> Submitter {
+        Submitter {
+            shared: self.shared.clone(),
+            completion,
+        }
+    }
+
+    /// The sealer made room in the log.
+    pub fn wake(&self) {
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for LogThread {
+    fn drop(&mut self) {
+        self.shared.queue.lock().expect(LOCK).stopping = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl LogStore for Submitter {
+    type Log = GroupLog;
+
+    fn submit(&mut self, token: u64, writes: Vec<(GroupId, Write)>) {
+        let batch = Batch {
+            token,
+            writes,
+            completion: self.completion.clone(),
+        };
+        self.shared
+            .queue
+            .lock()
+            .expect(LOCK)
+            .batches
+            .push_back(batch);
+        self.shared.changed.notify_all();
+    }
+}
+
+const LOCK: &str = "no holder of this lock panics";
+
+fn run(shared: &Shared) {
+    let mut failed: Option<Error> = None;
+    let mut room_at = Instant::now();
+    while let Some((tokens, writes)) = next_group(shared) {
+        if room_at.elapsed() >= ROOM_INTERVAL {
+            shared.shard.refresh_room();
+            room_at = Instant::now();
+        }
+        let result = match &failed {
+            Some(error) => Err(error.clone()),
+            None => write(shared, &writes),
+        };
+        if let (Err(error), None) = (&result, &failed) {
+            tracing::error!(%error, "log shard failed, its partitions go offline");
+            failed = Some(error.clone());
+        }
+        if result.is_ok() {
+            shared.shard.remember(&writes);
+        }
+        for (token, completion) in tokens {
+            completion(token, result.clone());
+        }
+    }
+}
+
+type Group = (Vec<(u64, Completion)>, Vec<(GroupId, Write)>);
+
+/// Everything that is queued, up to a group's size; `None` when stopping and nothing is left.
+fn next_group(shared: &Shared) -> Option<Group> {
+    let mut queue = shared.queue.lock().expect(LOCK);
+    while queue.batches.is_empty() {
+        if queue.stopping {
+            return None;
+        }
+        let (guard, timeout) = shared
+            .changed
+            .wait_timeout(queue, ROOM_INTERVAL)
+            .expect(LOCK);
+        queue = guard;
+        if timeout.timed_out() && queue.batches.is_empty() {
+            drop(queue);
+            shared.shard.refresh_room();
+            queue = shared.queue.lock().expect(LOCK);
+        }
+    }
+    let (mut tokens, mut writes, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while bytes < GROUP_BYTES
+        && let Some(batch) = queue.batches.pop_front()
+    {
+        bytes += batch
+            .writes
+            .iter()
+            .flat_map(|(_, write)| &write.entries)
+            .map(|entry| entry.data.len())
+            .sum::<usize>();
+        tokens.push((batch.token, batch.completion));
+        writes.extend(batch.writes);
+    }
+    Some((tokens, writes))
+}
+
+fn write(shared: &Shared, writes: &[(GroupId, Write)]) -> Result<(), Error> {
+    stall(shared);
+    loop {
+        match shared.shard.append(writes) {
+            Ok(()) => return shared.shard.sync(),
+            // Nothing was written. Space may come back; until then nobody is told that anything is safe.
+            Err(Error::Log(error @ log::Error::Full { .. })) => {
+                if shared.queue.lock().expect(LOCK).stopping {
+                    return Err(Error::Log(error));
+                }
+                shared.shard.refresh_room();
+                std::thread::sleep(FULL_RETRY);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn stall(shared: &Shared) {
+    let limit = shared.shard.options().log_limit_bytes;
+    let until = Instant::now() + MAX_STALL;
+    while shared.shard.log_bytes() > limit {
+        let queue = shared.queue.lock().expect(LOCK);
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || queue.stopping {
+            return;
+        }
+        let _ = shared
+            .changed
+            .wait_timeout(queue, left.min(Duration::from_millis(10)))
+            .expect(LOCK);
+    }
+}
