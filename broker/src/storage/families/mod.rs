@@ -3,6 +3,9 @@
 //!
 //! **Invariant:** no record ever passes through a memtable. Records come in by [`Families::ingest`] only.
 
+#[cfg(test)]
+mod contract;
+pub mod rocks;
 pub mod twin;
 
 use bytes::Bytes;
