@@ -1,1 +1,3 @@
 //! One replicated topic-partition.
+
+pub mod cleaner;
