@@ -62,8 +62,15 @@ pub enum Refusal {
     NotLeader { term: u64 },
     #[error("term {term} is beyond the largest leader epoch")]
     TermTooLarge { term: u64 },
-    #[error("batch at byte {position} is corrupt: {reason}")]
-    CorruptBatch { position: usize, reason: String },
+    /// Not a v2 batch, or not the one that its CRC was computed from.
+    #[error("batch at byte {position} is corrupt: {error}")]
+    CorruptBatch {
+        position: usize,
+        error: millrace_wire::batch::Error,
+    },
+    /// The batch is well-formed, its records are not.
+    #[error("batch at byte {position} has corrupt records: {reason}")]
+    CorruptRecords { position: usize, reason: String },
     #[error("batch at byte {position} is invalid: {reason}")]
     InvalidRecord { position: usize, reason: String },
     #[error("batch at byte {position} has {bytes} bytes, max.message.bytes is {limit}")]

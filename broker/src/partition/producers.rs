@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, VecDeque};
 pub const MAX_PRODUCERS: usize = 10_000;
 
 const VERSION: u8 = 1;
-const RECENT_LEN: usize = 4 + 4 + 8 + 8 + 8;
 const PRODUCER_LEN: usize = 8 + 2 + 4 + 8 + 8 + 8 + 1;
 /// `transaction_start` of a producer without an open transaction.
 const NO_TRANSACTION: i64 = -1;
@@ -45,6 +44,11 @@ impl Producers {
     /// Where the first transaction begins that has not ended.
     pub fn first_unstable(&self) -> Option<Offset> {
         self.open.keys().next().copied()
+    }
+
+    /// The last offset that any of them wrote.
+    pub fn last_offset(&self) -> Option<Offset> {
+        self.by_last_offset.keys().next_back().copied()
     }
 
     /// Records were appended.
