@@ -20,6 +20,8 @@ pub mod producers;
 pub mod shared;
 pub mod state;
 mod tail;
+#[cfg(test)]
+mod tests;
 pub mod timestamps;
 mod tracked;
 
