@@ -4,10 +4,10 @@
 //! against both and changes neither: its outcome waits in `pending` until raft says at which index it went into the log.
 
 use super::append;
-use super::command::{Append, Appended, Command, Output, Refusal, SetLogStart};
+use super::command::{Append, Appended, Command, Origin, Output, Refusal, SetLogStart};
 use super::committed::{Committed, Fault};
 use super::config::{TimestampType, TopicConfig};
-use super::producer::{Producer, ProducerBatch, RecentBatch};
+use super::producer::{Producer, RecentBatch};
 use super::producers::IdleProducers;
 use super::shared::{PartitionView, Positions, Role};
 use super::tail::{Pending, Tail};
@@ -136,7 +136,7 @@ impl Partition {
         // The bytes are changed in place, which takes the only reference to them.
         drop(checked);
 
-        if append.origin == super::command::Origin::Client
+        if append.origin == Origin::Client
             && let Some(answer) = self.duplicate(tail, &batches)
         {
             return Ok((answer, None));
@@ -214,9 +214,8 @@ impl Partition {
         &self,
         tail: &Tail,
         batches: &[Tracked],
-        origin: super::command::Origin,
+        origin: Origin,
     ) -> Result<Vec<(i64, Producer)>, Refusal> {
-        use super::command::Origin;
         let mut producers: Vec<(i64, Producer)> = Vec::new();
         let is_client = origin == Origin::Client;
         for batch in batches {
@@ -224,7 +223,7 @@ impl Partition {
                 Tracked::Plain => {}
                 Tracked::Records(batch) => {
                     let producer = self.producer_in(&mut producers, tail, batch.producer_id);
-                    check_records(producer, batch, is_client)?;
+                    producer.check(batch, is_client)?;
                     producer.record(batch);
                 }
                 Tracked::End(marker) => {
@@ -329,14 +328,6 @@ impl Partition {
                 .max(self.committed.high_watermark);
         });
     }
-}
-
-fn check_records(
-    producer: &Producer,
-    batch: &ProducerBatch,
-    is_client: bool,
-) -> Result<(), Refusal> {
-    Ok(producer.check(batch, is_client)?)
 }
 
 impl StateMachine for Partition {
