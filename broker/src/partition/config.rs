@@ -1,0 +1,89 @@
+//! What a partition must know of its topic's configuration. Names, units and defaults are Kafka's (4.x).
+
+/// `message.timestamp.type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's timestamps are kept.
+    #[default]
+    CreateTime,
+    /// The leader's clock at the time of the append replaces them.
+    LogAppendTime,
+}
+
+/// `cleanup.policy`: what may remove records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CleanupPolicy {
+    #[default]
+    Delete,
+    Compact,
+    CompactAndDelete,
+}
+
+impl CleanupPolicy {
+    /// Retention and DeleteRecords may move the log start.
+    pub fn is_delete(self) -> bool {
+        matches!(
+            self,
+            CleanupPolicy::Delete | CleanupPolicy::CompactAndDelete
+        )
+    }
+
+    /// Every record needs a key, and only the newest of a key is kept.
+    pub fn is_compact(self) -> bool {
+        matches!(
+            self,
+            CleanupPolicy::Compact | CleanupPolicy::CompactAndDelete
+        )
+    }
+}
+
+/// `compression.type`: what the broker stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Whatever the producer sent; batches are never compressed anew.
+    #[default]
+    Producer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// `max.message.bytes`: the largest batch, as it is stored.
+    pub max_message_bytes: u32,
+    pub message_timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`: how far behind the leader's clock a record may be.
+    pub message_timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`: how far ahead of the leader's clock a record may be.
+    pub message_timestamp_after_max_ms: i64,
+    pub compression: Compression,
+    /// `retention.ms`; `None` is Kafka's -1, for ever.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`; `None` is Kafka's -1, without a limit.
+    pub retention_bytes: Option<u64>,
+    pub cleanup_policy: CleanupPolicy,
+    pub min_compaction_lag_ms: i64,
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: how long a tombstone outlives the compaction that saw it first.
+    pub delete_retention_ms: i64,
+    /// `producer.id.expiration.ms`: how long an idle producer's sequence numbers are remembered.
+    pub producer_id_expiration_ms: i64,
+}
+
+impl Default for TopicConfig {
+    fn default() -> TopicConfig {
+        const HOUR_MS: i64 = 60 * 60 * 1000;
+        TopicConfig {
+            max_message_bytes: 1_048_588,
+            message_timestamp_type: TimestampType::CreateTime,
+            message_timestamp_before_max_ms: i64::MAX,
+            message_timestamp_after_max_ms: HOUR_MS,
+            compression: Compression::Producer,
+            retention_ms: Some(7 * 24 * HOUR_MS),
+            retention_bytes: None,
+            cleanup_policy: CleanupPolicy::Delete,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: 24 * HOUR_MS,
+            producer_id_expiration_ms: 24 * HOUR_MS,
+        }
+    }
+}

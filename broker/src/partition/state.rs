@@ -1,0 +1,430 @@
+//! A partition's replicated state machine.
+//!
+//! [`Committed`] is what all replicas agree on; a leader adds a [`Tail`] of what it has proposed since. `prepare` decides
+//! against both and changes neither: its outcome waits in `pending` until raft says at which index it went into the log.
+
+use super::append;
+use super::command::{Append, Appended, Command, Origin, Output, Refusal, SetLogStart};
+use super::committed::{Committed, Fault};
+use super::config::{TimestampType, TopicConfig};
+use super::producer::{Producer, RecentBatch};
+use super::producers::IdleProducers;
+use super::shared::{PartitionView, Positions, Role};
+use super::tail::{Pending, Tail};
+use super::tracked::{Tracked, track};
+use crate::raft::ports::{PeerId, Prepared, StateMachine};
+use crate::storage::entry::{EntryHeader, EntryKind};
+use crate::storage::ids::Offset;
+use bytes::Bytes;
+use raft::eraftpb::{Entry, Snapshot};
+
+#[derive(Debug)]
+pub struct Partition {
+    config: TopicConfig,
+    committed: Committed,
+    /// While this replica leads.
+    tail: Option<Tail>,
+    pending: Option<Pending>,
+    idle: IdleProducers,
+    view: PartitionView,
+}
+
+impl Partition {
+    /// A new, empty partition.
+    pub fn new(config: TopicConfig) -> Partition {
+        Partition::with(config, Committed::empty())
+    }
+
+    /// A partition as it was when `row` was its [`StateMachine::snapshot`]; entries above that index are then applied to it.
+    pub fn from_snapshot_row(config: TopicConfig, row: &[u8]) -> Result<Partition, Fault> {
+        Ok(Partition::with(config, Committed::decode(row)?))
+    }
+
+    fn with(config: TopicConfig, committed: Committed) -> Partition {
+        let view = PartitionView::new(
+            Positions {
+                log_start: committed.log_start,
+                last_stable: committed.last_stable(),
+                high_watermark: committed.high_watermark,
+                log_end: committed.high_watermark,
+                role: Role::Leaderless,
+                term: 0,
+            },
+            committed.epochs.clone(),
+            committed.aborted.clone(),
+        );
+        Partition {
+            config,
+            committed,
+            tail: None,
+            pending: None,
+            idle: IdleProducers::default(),
+            view,
+        }
+    }
+
+    /// The handle that others hold.
+    pub fn view(&self) -> PartitionView {
+        self.view.clone()
+    }
+
+    pub fn config(&self) -> &TopicConfig {
+        &self.config
+    }
+
+    /// From the next command on. Only `prepare` looks at it, so replicas may change it at different times.
+    pub fn set_config(&mut self, config: TopicConfig) {
+        self.config = config;
+    }
+
+    /// The largest timestamp that was ever committed, or -1.
+    pub fn max_timestamp_ms(&self) -> i64 {
+        self.committed.max_timestamp_ms
+    }
+
+    /// The committed state of each producer (DescribeProducers).
+    pub fn producers(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.committed.producers.iter()
+    }
+
+    /// Forgets producers that were idle for `producer.id.expiration.ms`; to be called every few minutes on every replica.
+    /// Returns how many went.
+    pub fn expire_producers(&mut self, now_ms: i64) -> usize {
+        let expired = self.idle.expired(
+            &self.committed.producers,
+            now_ms,
+            self.config.producer_id_expiration_ms,
+        );
+        for producer_id in &expired {
+            self.committed.producers.forget(*producer_id);
+        }
+        expired.len()
+    }
+
+    fn prepare_append(
+        &self,
+        tail: &Tail,
+        append: Append,
+    ) -> Result<(Prepared<Output>, Option<Pending>), Refusal> {
+        let log_append_time_ms = match self.config.message_timestamp_type {
+            TimestampType::CreateTime => None,
+            TimestampType::LogAppendTime => Some(append.now_ms),
+        };
+        let checked = append::check(&append, &self.config)?;
+        let mut next = tail.log_end;
+        let mut max_timestamp_ms = -1;
+        let mut batches = Vec::with_capacity(checked.len());
+        for (position, batch) in &checked {
+            let timestamp_ms = log_append_time_ms.unwrap_or(batch.header().max_timestamp_ms);
+            let tracked =
+                track(batch, next, timestamp_ms).map_err(|error| Refusal::CorruptRecords {
+                    position: *position,
+                    reason: error.to_string(),
+                })?;
+            batches.push(tracked);
+            max_timestamp_ms = max_timestamp_ms.max(timestamp_ms);
+            let records = i64::from(batch.header().record_count);
+            next = next
+                .0
+                .checked_add(records)
+                .map(Offset)
+                .ok_or(Refusal::OffsetsExhausted {
+                    records: records.unsigned_abs(),
+                    log_end: next,
+                })?;
+        }
+        // The bytes are changed in place, which takes the only reference to them.
+        drop(checked);
+
+        if append.origin == Origin::Client
+            && let Some(answer) = self.duplicate(tail, &batches)
+        {
+            return Ok((answer, None));
+        }
+        let producers = self.check_producers(tail, &batches, append.origin)?;
+        let too_many = || Refusal::OffsetsExhausted {
+            records: (next - tail.log_end).unsigned_abs(),
+            log_end: tail.log_end,
+        };
+        let header = EntryHeader {
+            kind: EntryKind::Batches,
+            base_offset: tail.log_end,
+            offsets: u32::try_from(next - tail.log_end).map_err(|_| too_many())?,
+            max_timestamp_ms,
+        };
+        let data = append::assign(
+            append.batches,
+            header.base_offset,
+            tail.leader_epoch,
+            log_append_time_ms,
+        )
+        .map_err(|error| Refusal::CorruptBatch { position: 0, error })?;
+        let prepared = Prepared::Entry {
+            context: header.encode(),
+            data,
+            output: Output::Appended(Appended {
+                base_offset: header.base_offset,
+                last_offset: next + -1,
+                log_append_time_ms,
+                log_start: self.committed.log_start,
+            }),
+        };
+        Ok((prepared, Some(Pending::Batches { header, producers })))
+    }
+
+    /// The answer to an append that repeats an earlier one, whole. One that repeats it in part was never sent by a client
+    /// that keeps its order, and fails the check of sequences.
+    fn duplicate(&self, tail: &Tail, batches: &[Tracked]) -> Option<Prepared<Output>> {
+        let mut originals: Option<(RecentBatch, RecentBatch)> = None;
+        for batch in batches {
+            let Tracked::Records(batch) = batch else {
+                return None;
+            };
+            let original = tail
+                .producer(&self.committed, batch.producer_id)
+                .duplicate_of(batch)?;
+            originals = Some(match originals {
+                None => (original, original),
+                Some((first, last)) if original.base_offset == last.last_offset + 1 => {
+                    (first, original)
+                }
+                Some(_) => return None,
+            });
+        }
+        let (first, last) = originals?;
+        let output = Output::Appended(Appended {
+            base_offset: first.base_offset,
+            last_offset: last.last_offset,
+            log_append_time_ms: match self.config.message_timestamp_type {
+                TimestampType::CreateTime => None,
+                TimestampType::LogAppendTime => Some(last.timestamp_ms),
+            },
+            log_start: self.committed.log_start,
+        });
+        Some(match tail.index_of(last.last_offset) {
+            Some(index) if last.last_offset >= self.committed.high_watermark => {
+                Prepared::After { index, output }
+            }
+            _ => Prepared::Done(output),
+        })
+    }
+
+    /// The producers as they are after `batches`.
+    fn check_producers(
+        &self,
+        tail: &Tail,
+        batches: &[Tracked],
+        origin: Origin,
+    ) -> Result<Vec<(i64, Producer)>, Refusal> {
+        let mut producers: Vec<(i64, Producer)> = Vec::new();
+        let is_client = origin == Origin::Client;
+        for batch in batches {
+            match batch {
+                Tracked::Plain => {}
+                Tracked::Records(batch) => {
+                    let producer = self.producer_in(&mut producers, tail, batch.producer_id);
+                    producer.check(batch, is_client)?;
+                    producer.record(batch);
+                }
+                Tracked::End(marker) => {
+                    let version = match origin {
+                        Origin::TransactionMarkers {
+                            transaction_version,
+                        } => transaction_version,
+                        Origin::Client | Origin::Coordinator => 0,
+                    };
+                    let producer = self.producer_in(&mut producers, tail, marker.producer_id);
+                    producer.check_end(marker, version)?;
+                    producer.end(marker);
+                }
+            }
+        }
+        Ok(producers)
+    }
+
+    fn producer_in<'a>(
+        &self,
+        producers: &'a mut Vec<(i64, Producer)>,
+        tail: &Tail,
+        producer_id: i64,
+    ) -> &'a mut Producer {
+        let at = producers
+            .iter()
+            .position(|(id, _)| *id == producer_id)
+            .unwrap_or_else(|| {
+                producers.push((producer_id, tail.producer(&self.committed, producer_id)));
+                producers.len() - 1
+            });
+        &mut producers[at].1
+    }
+
+    fn prepare_log_start(
+        &self,
+        tail: &Tail,
+        command: SetLogStart,
+    ) -> Result<(Prepared<Output>, Option<Pending>), Refusal> {
+        if !self.config.cleanup_policy.is_delete() {
+            return Err(Refusal::DeletionNotAllowed);
+        }
+        let high_watermark = self.committed.high_watermark;
+        let offset = command.offset.unwrap_or(high_watermark);
+        if offset < Offset(0) || offset > high_watermark {
+            return Err(Refusal::OffsetOutOfRange {
+                found: offset,
+                log_start: self.committed.log_start,
+                high_watermark,
+            });
+        }
+        if offset <= self.committed.log_start {
+            let output = Output::LogStart(self.committed.log_start);
+            return Ok((Prepared::Done(output), None));
+        }
+        if offset <= tail.log_start
+            && let Some(index) = tail.index_of_log_start(offset)
+        {
+            let output = Output::LogStart(tail.log_start);
+            return Ok((Prepared::After { index, output }, None));
+        }
+        let header = EntryHeader {
+            kind: EntryKind::LogStart,
+            base_offset: offset,
+            offsets: 0,
+            max_timestamp_ms: -1,
+        };
+        let prepared = Prepared::Entry {
+            context: header.encode(),
+            data: Bytes::new(),
+            output: Output::LogStart(offset),
+        };
+        Ok((prepared, Some(Pending::LogStart(offset))))
+    }
+
+    /// Drops what was not committed, and shows the view who leads.
+    fn stand(&mut self, term: u64, role: Role, tail: Option<Tail>) {
+        self.pending = None;
+        self.tail = tail;
+        let epochs = match &self.tail {
+            Some(tail) => &tail.epochs,
+            None => &self.committed.epochs,
+        };
+        self.view.publish_epochs(epochs);
+        let log_end = self.tail.as_ref().map(|tail| tail.log_end);
+        self.view.publish(|positions| {
+            positions.role = role;
+            positions.term = term;
+            // A deposed leader's log still holds its tail; storage says when raft has cut it.
+            positions.log_end = log_end.unwrap_or(positions.log_end);
+        });
+    }
+
+    fn publish_committed(&self) {
+        let log_end = self.tail.as_ref().map(|tail| tail.log_end);
+        self.view.publish(|positions| {
+            positions.log_start = self.committed.log_start;
+            positions.last_stable = self.committed.last_stable();
+            positions.high_watermark = self.committed.high_watermark;
+            positions.log_end = log_end
+                .unwrap_or(positions.log_end)
+                .max(self.committed.high_watermark);
+        });
+    }
+}
+
+impl StateMachine for Partition {
+    type Command = Command;
+    type Output = Output;
+    type Refusal = Refusal;
+    type Fault = Fault;
+
+    fn prepare(&mut self, term: u64, command: Command) -> Result<Prepared<Output>, Refusal> {
+        self.pending = None;
+        if i32::try_from(term).is_err() {
+            return Err(Refusal::TermTooLarge { term });
+        }
+        let tail = self
+            .tail
+            .as_ref()
+            .filter(|tail| tail.term == term)
+            .ok_or(Refusal::NotLeader { term })?;
+        let (prepared, pending) = match command {
+            Command::Append(append) => self.prepare_append(tail, append),
+            Command::SetLogStart(command) => self.prepare_log_start(tail, command),
+        }?;
+        self.pending = pending;
+        Ok(prepared)
+    }
+
+    fn proposed(&mut self, term: u64, index: u64) {
+        let (Some(tail), Some(pending)) = (&mut self.tail, self.pending.take()) else {
+            debug_assert!(false, "an entry at {index} was proposed, but none prepared");
+            return;
+        };
+        debug_assert_eq!(tail.term, term);
+        tail.adopt(index, pending);
+        let log_end = tail.log_end;
+        self.view.publish(|positions| positions.log_end = log_end);
+    }
+
+    fn lead(&mut self, term: u64, unapplied: &[Entry]) {
+        // A log that cannot be read is a fault once it is applied; until then this leader accepts nothing.
+        let tail = i32::try_from(term)
+            .ok()
+            .and_then(|epoch| Tail::new(term, epoch, &self.committed, unapplied).ok());
+        self.stand(term, Role::Leader, tail);
+    }
+
+    fn follow(&mut self, term: u64, leader: PeerId) {
+        let role = match leader {
+            0 => Role::Leaderless,
+            leader => Role::Follower { leader },
+        };
+        self.stand(term, role, None);
+    }
+
+    fn apply(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let changes = self.committed.apply(entry)?;
+        if let Some(tail) = &mut self.tail {
+            tail.applied(entry.index, &changes.producer_ids, &self.committed);
+            if changes.is_new_log_start {
+                tail.epochs.truncate_from_start(self.committed.log_start);
+                self.view.publish_epochs(&tail.epochs);
+            }
+        } else if changes.is_new_epoch || changes.is_new_log_start {
+            self.view.publish_epochs(&self.committed.epochs);
+        }
+        if changes.is_new_log_start {
+            self.view.publish_aborted(&self.committed.aborted);
+        }
+        // Before the last stable offset moves: who reads up to it must see what was aborted below.
+        for aborted in changes.aborted {
+            self.view.publish_abort(aborted);
+        }
+        self.publish_committed();
+        Ok(())
+    }
+
+    /// Where the log ends on this replica, storage tells the view ([`PartitionView::set_log_end`]): it knows the offset.
+    fn persisted(&mut self, _index: u64) {}
+
+    fn snapshot(&mut self) -> Result<Bytes, Fault> {
+        Ok(self.committed.encode())
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Fault> {
+        self.committed = Committed::decode(&snapshot.data)?;
+        self.tail = None;
+        self.pending = None;
+        self.idle = IdleProducers::default();
+        self.view.publish_epochs(&self.committed.epochs);
+        self.view.publish_aborted(&self.committed.aborted);
+        // The log starts anew behind the snapshot.
+        let high_watermark = self.committed.high_watermark;
+        self.view.publish(|positions| {
+            positions.log_start = self.committed.log_start;
+            positions.last_stable = self.committed.last_stable();
+            positions.high_watermark = high_watermark;
+            positions.log_end = high_watermark;
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! What an append writes, and that it is all or nothing.
+
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::partition::config::TimestampType;
+use crate::storage::entry::{EntryHeader, EntryKind};
+use bytes::BytesMut;
+use millrace_wire::Compression;
+use millrace_wire::batch::split;
+
+#[test]
+fn batches_get_dense_offsets_and_the_leader_epoch_in_place() {
+    let mut replica = Replica::leader();
+    replica.lead(7);
+    let mut two = BytesMut::from(&plain(3)[..]);
+    two.extend_from_slice(&batch_of(
+        2,
+        BatchSettings {
+            compression: Compression::Zstd,
+            ..BatchSettings::default()
+        },
+    ));
+    let two = two.freeze();
+    let address = two.as_ptr();
+    replica.ask(append(plain(4))).unwrap();
+    let answer = replica.ask(append(two)).unwrap();
+    assert_eq!(offsets(&answer), (4, 8));
+    let entry = replica.log.last().unwrap();
+    assert_eq!(
+        entry.data.as_ptr(),
+        address,
+        "the only reference is not copied"
+    );
+    let header = EntryHeader::decode(&entry.context).unwrap();
+    assert_eq!(header.kind, EntryKind::Batches);
+    assert_eq!((header.base_offset, header.offsets), (Offset(4), 5));
+    assert_eq!(header.max_timestamp_ms, NOW_MS);
+    let bases: Vec<(i64, i32)> = split(entry.data.clone())
+        .map(|batch| {
+            let batch = batch.unwrap();
+            batch.verify_crc().unwrap();
+            (batch.header().base_offset, batch.header().leader_epoch)
+        })
+        .collect();
+    assert_eq!(bases, [(4, 7), (7, 7)]);
+}
+
+#[test]
+fn bytes_that_others_hold_are_not_changed() {
+    let mut replica = Replica::leader();
+    replica.ask(append(plain(4))).unwrap();
+    let held = plain(1);
+    let before = held.to_vec();
+    replica.ask(append(held.clone())).unwrap();
+    assert_eq!(held, before);
+}
+
+#[test]
+fn with_log_append_time_the_leaders_clock_is_written_and_answered_again() {
+    let mut replica = Replica::new(TopicConfig {
+        message_timestamp_type: TimestampType::LogAppendTime,
+        ..TopicConfig::default()
+    });
+    replica.lead(1);
+    let time = |answer: &Answer| match answer {
+        Answer::At(_, Output::Appended(a)) | Answer::After(_, Output::Appended(a)) => {
+            a.log_append_time_ms
+        }
+        other => panic!("not an append: {other:?}"),
+    };
+    let at = |now_ms| {
+        Command::Append(Append {
+            batches: of_producer(1, 0, 0, 2),
+            now_ms,
+            origin: Origin::Client,
+        })
+    };
+    assert_eq!(time(&replica.ask(at(77)).unwrap()), Some(77));
+    assert_eq!(time(&replica.ask(at(99)).unwrap()), Some(77));
+    let batch = split(replica.log[1].data.clone()).next().unwrap().unwrap();
+    batch.verify_crc().unwrap();
+    assert_eq!(batch.header().max_timestamp_ms, 77);
+}
+
+#[test]
+fn a_second_batch_that_is_refused_takes_the_first_with_it() {
+    let mut replica = Replica::leader();
+    let mut two = BytesMut::from(&of_producer(1, 0, 0, 2)[..]);
+    two.extend_from_slice(&of_producer(1, 0, 3, 2));
+    assert!(matches!(
+        replica.ask(append(two.freeze())),
+        Err(Refusal::Producer(_))
+    ));
+    assert_eq!(replica.positions(), (0, 0, 0, 0));
+    assert_eq!(
+        offsets(&replica.ask(append(of_producer(1, 0, 0, 2))).unwrap()),
+        (0, 1)
+    );
+}
+
+#[test]
+fn an_append_of_several_batches_is_a_duplicate_only_as_a_whole() {
+    let both = |first: (i32, usize), second: (i32, usize)| {
+        let mut two = BytesMut::from(&of_producer(1, 0, first.0, first.1)[..]);
+        two.extend_from_slice(&of_producer(1, 0, second.0, second.1));
+        append(two.freeze())
+    };
+    let mut replica = Replica::leader();
+    replica.ask(both((0, 2), (2, 3))).unwrap();
+    let again = replica.ask(both((0, 2), (2, 3))).unwrap();
+    assert!(matches!(again, Answer::After(2, _)));
+    assert_eq!(offsets(&again), (0, 4));
+    assert!(matches!(
+        replica.ask(both((2, 3), (5, 1))),
+        Err(Refusal::Producer(_))
+    ));
+}
