@@ -31,15 +31,22 @@ pub struct Write {
 
 /// The log of one group, as crate `raft` reads it, plus what the runtime tells it.
 ///
+/// `first_index` never moves above the applied index plus one, and a log that has a membership starts behind an index and a term
+/// above 0 (one, say): else a replica that joins later is sent all entries from the first on, and never learns who the first
+/// voters were.
+///
 /// Staged entries are readable at once (`raft` demands it before `advance_append_async`) and durable only once the batch that
 /// carries them is reported by [`super::worker::Worker::persisted`].
 pub trait GroupLog: raft::Storage {
-    /// Makes `write` visible to readers of this log. Called before the same write is submitted.
+    /// Makes `write` visible to readers of this log: its snapshot (from which the membership is taken, too), then its entries,
+    /// then its hard state. Called before the same write is submitted, perhaps as a part of a longer one.
     fn stage(&mut self, write: &Write);
     /// Remembers the newest hard state without asking for a sync: only its commit index moved.
     fn note_commit(&mut self, hard_state: &HardState);
-    /// The membership as of the last applied change.
-    fn set_conf_state(&mut self, conf_state: &ConfState);
+    /// The membership as of the change that was applied at `index`. Both must be durable before the log is next opened with
+    /// an applied index at or above `index`: `raft` gets `conf_state` back from `initial_state`, the worker gets `index` back
+    /// as `GroupConfig::membership_index`, and changes up to there are not applied a second time.
+    fn set_conf_state(&mut self, index: u64, conf_state: &ConfState);
     /// `raft::Storage::snapshot` was asked for one that is not there; the runtime then asks the state machine.
     fn take_snapshot_request(&mut self) -> Option<u64>;
     /// The answer to that; `raft` will find it at its next try.
@@ -49,11 +56,15 @@ pub trait GroupLog: raft::Storage {
 /// The log shared by many groups. One batch at a time becomes durable, in the order of submission.
 pub trait LogStore {
     type Log: GroupLog;
-    /// Queues a batch. Its end is reported to the worker as `persisted(token, result)`, in the order of submission.
+    /// Queues a batch, which holds at most one write of a group. Its end is reported to the worker as
+    /// `persisted(token, result)`, in the order of submission.
     fn submit(&mut self, token: u64, writes: Vec<(GroupId, Write)>);
 }
 
 /// Sends messages to other brokers. Losing them is allowed, blocking is not.
+///
+/// The fate of a `MsgSnapshot` must come back as `report_snapshot`, delivered or not: until then `raft` sends nothing else to
+/// that replica. A replica that cannot be reached should come back as `report_unreachable`.
 pub trait Transport {
     fn send(&mut self, group: GroupId, messages: Vec<Message>);
 }

@@ -1,1 +1,344 @@
-//! The deterministic core.
+//! The deterministic core: many groups, one thread, no waiting.
+//!
+//! Events come in by calls ([`Worker::command`], [`Worker::message`], [`Worker::tick`], [`Worker::persisted`]); after a bunch
+//! of them [`Worker::run_ready`] does what raft wants done, and hands what all groups want to write to the log as one batch.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use raft::SnapshotStatus;
+use raft::eraftpb::{ConfChangeV2, ConfState, Message};
+
+use super::batch::Batch;
+use super::group::{Fault, Group, Wakefulness};
+use super::guard::OpenError;
+use super::membership::ChangeRefusal;
+use super::ports::{Ack, GroupId, LogStore, PeerId, StateMachine, Transport};
+use super::reply::{Failure, Reply};
+use super::settings::Settings;
+use super::status::Status;
+
+/// How often `run_ready` goes over the groups before it lets new events in. What one pass applies per group is bounded by
+/// `Settings::max_apply_bytes`.
+const MAX_PASSES: usize = 32;
+
+/// A replica to open. Who its voters are, its log knows.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    pub group: GroupId,
+    /// This replica, as the other replicas call it.
+    pub peer: PeerId,
+    /// The index as of which the state machine's state is; the entries above it are applied again.
+    pub applied: u64,
+    /// The index that the log was last given with `set_conf_state`, or that of the snapshot it starts behind.
+    pub membership_index: u64,
+    /// Of its election time-outs. Replicas of a group may share one.
+    pub seed: u64,
+}
+
+/// What became of a message.
+#[derive(Debug, PartialEq)]
+pub enum Delivery {
+    Accepted,
+    /// Not one that a peer may send, not for this replica, or the replica is offline.
+    Dropped,
+    /// The group is not here; whoever creates it may deliver the message again.
+    UnknownGroup(Message),
+}
+
+/// A batch that the log has and has not reported.
+struct InFlight {
+    token: u64,
+    bytes: usize,
+    members: Vec<(GroupId, u64)>,
+}
+
+pub struct Worker<L: LogStore, S: StateMachine, T: Transport> {
+    settings: Settings,
+    store: L,
+    transport: T,
+    groups: BTreeMap<GroupId, Group<L::Log, S>>,
+    incarnations: u64,
+    /// The groups that need ticks.
+    awake: BTreeSet<GroupId>,
+    /// The groups that may have something to do, each once.
+    dirty: Vec<GroupId>,
+    open: Batch,
+    in_flight: VecDeque<InFlight>,
+    unsynced_bytes: usize,
+    offline: Option<Arc<str>>,
+}
+
+impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
+    pub fn new(settings: Settings, store: L, transport: T) -> Self {
+        Worker {
+            settings,
+            store,
+            transport,
+            groups: BTreeMap::new(),
+            incarnations: 0,
+            awake: BTreeSet::new(),
+            dirty: Vec::new(),
+            open: Batch::new(1),
+            in_flight: VecDeque::new(),
+            unsynced_bytes: 0,
+            offline: None,
+        }
+    }
+
+    /// Opens a replica. A sole voter leads at once, or as soon as it has applied what is committed.
+    pub fn add(&mut self, config: &GroupConfig, log: L::Log, machine: S) -> Result<(), OpenError> {
+        if let Some(fault) = &self.offline {
+            return Err(OpenError::Offline(fault.clone()));
+        }
+        if self.groups.contains_key(&config.group) {
+            return Err(OpenError::Exists(config.group));
+        }
+        self.incarnations += 1;
+        let group = Group::open(config, self.incarnations, &self.settings, log, machine)?;
+        self.groups.insert(config.group, group);
+        self.with(config.group, |group, _| {
+            group.settle()?;
+            group.lead_if_alone()
+        });
+        Ok(())
+    }
+
+    /// Closes a replica; who waits for it hears [`Failure::Stopped`]. Its log and its state machine come back.
+    pub fn remove(&mut self, group: GroupId) -> Option<(L::Log, S)> {
+        self.awake.remove(&group);
+        self.groups.remove(&group).map(Group::into_parts)
+    }
+
+    pub fn contains(&self, group: GroupId) -> bool {
+        self.groups.contains_key(&group)
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.groups.keys().copied()
+    }
+
+    pub fn machine(&self, group: GroupId) -> Option<&S> {
+        self.groups.get(&group).map(|group| &group.machine)
+    }
+
+    pub fn status(&self, group: GroupId) -> Option<Status> {
+        self.groups.get(&group).map(Group::status)
+    }
+
+    pub fn transport(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
+    /// Why the whole worker is offline, if it is.
+    pub fn fault(&self) -> Option<&Arc<str>> {
+        self.offline.as_ref()
+    }
+
+    pub fn command(
+        &mut self,
+        group: GroupId,
+        command: S::Command,
+        ack: Ack,
+        reply: Reply<S::Output, S::Refusal>,
+    ) {
+        let is_full = self.unsynced_bytes + self.open.bytes >= self.settings.max_unsynced_bytes;
+        match self.running(group) {
+            Err(failure) => reply.answer(Err(failure)),
+            Ok(()) if is_full => reply.answer(Err(Failure::Overloaded)),
+            Ok(()) => self.with(group, |group, _| group.command(command, ack, reply)),
+        }
+    }
+
+    pub fn message(&mut self, group: GroupId, message: Message) -> Delivery {
+        if !self.groups.contains_key(&group) {
+            return Delivery::UnknownGroup(message);
+        }
+        let mut delivery = Delivery::Dropped;
+        self.with(group, |group, _| {
+            if group.message(message)? {
+                delivery = Delivery::Accepted;
+            }
+            Ok(())
+        });
+        delivery
+    }
+
+    /// Time passes for all groups that do not sleep.
+    pub fn tick(&mut self) {
+        let awake: Vec<GroupId> = self.awake.iter().copied().collect();
+        for group in awake {
+            self.with(group, |group, _| group.tick());
+        }
+    }
+
+    /// Answered with the new membership when it is in force. One change at a time.
+    pub fn change_membership(
+        &mut self,
+        group: GroupId,
+        change: &ConfChangeV2,
+        reply: Reply<ConfState, ChangeRefusal>,
+    ) {
+        match self.running(group) {
+            Err(failure) => reply.answer(Err(failure)),
+            Ok(()) => self.with(group, |group, _| group.change_membership(change, reply)),
+        }
+    }
+
+    /// Asks `to` to take over; until it does, or an election time-out has passed, commands are refused. Whether it did, the
+    /// status tells. Ignored unless this replica leads and `to` is another voter.
+    pub fn transfer_leader(&mut self, group: GroupId, to: PeerId) {
+        self.with(group, |group, _| match group.leads() {
+            // A follower would forward it.
+            true => group.transfer_leader(to),
+            false => Ok(()),
+        });
+    }
+
+    /// Stands for election now instead of after a time-out.
+    pub fn campaign(&mut self, group: GroupId) {
+        self.with(group, |group, _| group.campaign());
+    }
+
+    pub fn report_unreachable(&mut self, group: GroupId, peer: PeerId) {
+        self.with(group, |group, _| group.report_unreachable(peer));
+    }
+
+    /// A snapshot sent to `peer` was delivered, or was not. Until one of both is reported, `peer` gets nothing else.
+    pub fn report_snapshot(&mut self, group: GroupId, peer: PeerId, status: SnapshotStatus) {
+        self.with(group, |group, _| group.report_snapshot(peer, status));
+    }
+
+    /// The log has made the batch `token` durable, or could not. Completions come in the order of submission.
+    ///
+    /// After one failure nothing is trusted: what the disk has of this batch, and of all after it, is unknown.
+    pub fn persisted<E: std::fmt::Display>(&mut self, token: u64, result: Result<(), E>) {
+        if self.offline.is_some() {
+            return;
+        }
+        if let Err(error) = result {
+            return self.go_offline(&format!("write to the log: {error}"));
+        }
+        match self.in_flight.pop_front() {
+            Some(batch) if batch.token == token => {
+                self.unsynced_bytes -= batch.bytes;
+                for (group, incarnation) in batch.members {
+                    self.with(group, |group, transport| {
+                        match group.incarnation == incarnation {
+                            true => group.persisted(token, transport),
+                            false => Ok(()),
+                        }
+                    });
+                }
+            }
+            _ => self.go_offline(&format!("batch {token} was reported out of order")),
+        }
+    }
+
+    /// Does what raft wants done since the last call. True when there is more to do at once: let events in, then call again.
+    pub fn run_ready(&mut self) -> bool {
+        for _ in 0..MAX_PASSES {
+            if self.dirty.is_empty() {
+                break;
+            }
+            for group in std::mem::take(&mut self.dirty) {
+                self.advance(group);
+            }
+        }
+        self.submit();
+        !self.dirty.is_empty()
+    }
+
+    fn advance(&mut self, id: GroupId) {
+        let Some(group) = self.groups.get_mut(&id) else {
+            return;
+        };
+        group.is_dirty = false;
+        if group.fault.is_some() {
+            return;
+        }
+        let result = group.advance(&mut self.transport, &mut self.open);
+        self.touched(id, result);
+    }
+
+    /// While the log has as many batches as it may, the open one grows: group commit.
+    fn submit(&mut self) {
+        let may_submit = self.in_flight.len() < self.settings.max_batches_in_flight.max(1);
+        if self.open.is_empty() || !may_submit || self.offline.is_some() {
+            return;
+        }
+        let token = self.open.token;
+        let batch = std::mem::replace(&mut self.open, Batch::new(token + 1));
+        let bytes = batch.bytes;
+        let writes = batch.into_writes();
+        let members = writes
+            .iter()
+            .filter_map(|(group, _)| Some((*group, self.groups.get(group)?.incarnation)))
+            .collect();
+        self.unsynced_bytes += bytes;
+        self.in_flight.push_back(InFlight {
+            token,
+            bytes,
+            members,
+        });
+        self.store.submit(token, writes);
+    }
+
+    fn running<R>(&self, group: GroupId) -> Result<(), Failure<R>> {
+        match self.groups.get(&group) {
+            None => Err(Failure::UnknownGroup),
+            Some(group) => match &group.fault {
+                Some(fault) => Err(Failure::Faulty(fault.clone())),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Something happens to a group that is here and not offline.
+    fn with(
+        &mut self,
+        id: GroupId,
+        happens: impl FnOnce(&mut Group<L::Log, S>, &mut T) -> Result<(), Fault>,
+    ) {
+        let Some(group) = self.groups.get_mut(&id) else {
+            return;
+        };
+        if group.fault.is_some() {
+            return;
+        }
+        let result = happens(group, &mut self.transport);
+        self.touched(id, result);
+    }
+
+    fn touched(&mut self, id: GroupId, result: Result<(), Fault>) {
+        let Some(group) = self.groups.get_mut(&id) else {
+            return;
+        };
+        if let Err(fault) = result {
+            group.go_offline(fault);
+        } else if !group.is_dirty && group.node.has_ready() {
+            group.is_dirty = true;
+            self.dirty.push(id);
+        }
+        match group.wakefulness() {
+            Wakefulness::Ticks => self.awake.insert(id),
+            Wakefulness::Sleeps => self.awake.remove(&id),
+        };
+    }
+
+    fn go_offline(&mut self, why: &str) {
+        let fault: Arc<str> = why.into();
+        tracing::error!(
+            fault = why,
+            groups = self.groups.len(),
+            "worker goes offline"
+        );
+        self.offline = Some(fault.clone());
+        self.awake.clear();
+        self.dirty.clear();
+        self.in_flight.clear();
+        for group in self.groups.values_mut() {
+            group.go_offline(Fault(fault.clone()));
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! One replica of one group: what may be asked of it. What raft then wants done is in [`super::ready`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use raft::eraftpb::{Entry, HardState, Message, MessageType};
+use raft::{GetEntriesContext, ProgressState, RawNode, SnapshotStatus, StateRole};
+
+use super::guard::{Guarded, OpenError};
+use super::logger;
+use super::membership::PendingChange;
+use super::ports::{Ack, GroupId, GroupLog, PeerId, Prepared, StateMachine};
+use super::ready::Unsynced;
+use super::reply::{Failure, Reply};
+use super::settings::Settings;
+use super::status::{Progress, Role, Status};
+use super::waiters::Waiters;
+use super::worker::GroupConfig;
+
+/// This replica can no longer be trusted.
+pub(super) struct Fault(pub(super) Arc<str>);
+
+impl Fault {
+    pub(super) fn new(what: impl Into<Arc<str>>) -> Self {
+        Fault(what.into())
+    }
+}
+
+/// Where this replica stood when it was last looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    state: StateRole,
+    term: u64,
+    leader: PeerId,
+}
+
+/// Whether a group needs ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wakefulness {
+    Ticks,
+    Sleeps,
+}
+
+pub(super) struct Group<L: GroupLog, S: StateMachine> {
+    pub(super) id: GroupId,
+    /// Which of the groups this worker ever held under this id: a late completion must not reach the next one.
+    pub(super) incarnation: u64,
+    pub(super) node: RawNode<Guarded<L>>,
+    pub(super) machine: S,
+    pub(super) waiters: Waiters<S::Output, S::Refusal>,
+    pub(super) pending_change: Option<PendingChange>,
+    /// The membership change up to which raft's membership already stands; later ones are applied.
+    pub(super) membership_index: u64,
+    /// Readies whose writes are not durable, oldest first; at most one for each batch.
+    pub(super) unsynced: VecDeque<Unsynced>,
+    /// A second snapshot waits here until the first is durable and restored: raft mixes them up otherwise.
+    pub(super) held_snapshot: Option<Message>,
+    /// The newest one that raft let go of, the newest one in a write, and the term of the newest durable one.
+    pub(super) hard_state: HardState,
+    pub(super) written_hard_state: HardState,
+    pub(super) durable_term: u64,
+    pub(super) fault: Option<Arc<str>>,
+    /// Queued for `Worker::run_ready`.
+    pub(super) is_dirty: bool,
+    standing: Option<Standing>,
+    seed: u64,
+    standings: u64,
+    max_waiters: usize,
+}
+
+impl<L: GroupLog, S: StateMachine> Group<L, S> {
+    pub(super) fn open(
+        config: &GroupConfig,
+        incarnation: u64,
+        settings: &Settings,
+        log: L,
+        machine: S,
+    ) -> Result<Self, OpenError> {
+        if config.peer == 0 {
+            return Err(OpenError::NoPeer);
+        }
+        let log = Guarded::open(log, config.applied)?;
+        let node = RawNode::new(
+            &settings.raft(config.peer, config.applied),
+            log,
+            &logger::of_group(config.group),
+        )?;
+        let hard_state = node.raft.hard_state();
+        Ok(Group {
+            id: config.group,
+            incarnation,
+            machine,
+            waiters: Waiters::new(),
+            pending_change: None,
+            membership_index: config.membership_index,
+            unsynced: VecDeque::new(),
+            held_snapshot: None,
+            written_hard_state: hard_state.clone(),
+            durable_term: hard_state.term,
+            hard_state,
+            fault: None,
+            is_dirty: false,
+            standing: None,
+            seed: config.seed,
+            standings: 0,
+            max_waiters: settings.max_waiters,
+            node,
+        })
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
+    fn peer(&self) -> PeerId {
+        self.node.raft.id
+    }
+
+    pub(super) fn is_voter(&self) -> bool {
+        self.node.raft.prs().conf().voters().contains(self.peer())
+    }
+
+    /// Whether its own vote is all it takes, also while a joint membership has the same sole voter twice.
+    pub(super) fn wins_alone(&self) -> bool {
+        let voters = self.node.raft.prs().conf().voters().ids();
+        self.is_voter() && voters.iter().all(|voter| voter == self.peer())
+    }
+
+    /// A snapshot was received and is not yet restored.
+    pub(super) fn awaits_snapshot(&self) -> bool {
+        self.node.snap().is_some() || self.unsynced.iter().any(|ready| ready.snapshot.is_some())
+    }
+
+    /// Raft panics when a replica campaigns while a snapshot is staged but not restored (what it looks through for membership
+    /// changes starts before the log), and when it wins at once, by its own vote, with entries that are not durable.
+    pub(super) fn may_campaign(&self) -> bool {
+        let log = &self.node.raft.raft_log;
+        let is_durable = self.unsynced.is_empty() && log.persisted == log.last_index();
+        !self.awaits_snapshot() && (is_durable || !self.wins_alone())
+    }
+
+    /// A leader without another replica has nobody to send heartbeats to, no quorum to lose and no election to fear; all
+    /// else that happens to it is an event. This is where groups of several voters will hibernate, once brokers watch each
+    /// other and every live replica knows the commit index; until then they tick.
+    pub(super) fn wakefulness(&self) -> Wakefulness {
+        let is_alone = self.node.raft.prs().iter().len() == 1;
+        if self.fault.is_some() || (self.leads() && is_alone) {
+            Wakefulness::Sleeps
+        } else {
+            Wakefulness::Ticks
+        }
+    }
+
+    /// To be asked after each call into raft, before anything is made of the result.
+    pub(super) fn check_log(&self) -> Result<(), Fault> {
+        match self.node.store().is_sound() {
+            true => Ok(()),
+            false => Err(Fault::new(
+                self.node.store().fault().unwrap_or_else(|| "log".into()),
+            )),
+        }
+    }
+
+    pub(super) fn tick(&mut self) -> Result<(), Fault> {
+        if !self.leads() && !self.may_campaign() {
+            return Ok(());
+        }
+        self.node.tick();
+        self.settle()
+    }
+
+    /// A sole voter leads as soon as it has applied what it knows to be committed: there is nobody to wait for.
+    pub(super) fn lead_if_alone(&mut self) -> Result<(), Fault> {
+        if !self.leads() && self.wins_alone() && self.may_campaign() && !self.node.has_ready() {
+            self.campaign()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn campaign(&mut self) -> Result<(), Fault> {
+        if self.may_campaign() && self.is_voter() {
+            // The only errors are those of proposals.
+            let _ = self.node.campaign();
+        }
+        self.settle()
+    }
+
+    pub(super) fn command(
+        &mut self,
+        command: S::Command,
+        ack: Ack,
+        reply: Reply<S::Output, S::Refusal>,
+    ) -> Result<(), Fault> {
+        if let Err(failure) = self.may_propose() {
+            reply.answer(Err(failure));
+            return Ok(());
+        }
+        if self.waiters.len() >= self.max_waiters {
+            reply.answer(Err(Failure::Overloaded));
+            return Ok(());
+        }
+        let term = self.node.raft.term;
+        let (index, output) = match self.machine.prepare(term, command) {
+            Err(refusal) => {
+                reply.answer(Err(Failure::Refused(refusal)));
+                return Ok(());
+            }
+            Ok(Prepared::Done(output)) => {
+                reply.answer(Ok(output));
+                return Ok(());
+            }
+            Ok(Prepared::After { index, output }) => (index, output),
+            Ok(Prepared::Entry {
+                context,
+                data,
+                output,
+            }) => {
+                let mut entry = Entry::default();
+                entry.context = context;
+                entry.data = data;
+                match self.propose(entry) {
+                    Ok(Some(index)) => {
+                        self.machine.proposed(term, index);
+                        (index, output)
+                    }
+                    Ok(None) => {
+                        reply.answer(Err(Failure::Overloaded));
+                        return Ok(());
+                    }
+                    Err(fault) => {
+                        reply.answer(Err(Failure::Faulty(fault.0.clone())));
+                        return Err(fault);
+                    }
+                }
+            }
+        };
+        self.waiters.wait(index, ack, output, reply);
+        self.answer_waiters();
+        Ok(())
+    }
+
+    pub(super) fn may_propose<R>(&self) -> Result<(), Failure<R>> {
+        if !self.leads() {
+            let leader = self.node.raft.leader_id;
+            return Err(Failure::NotLeader { leader });
+        }
+        match self.node.raft.lead_transferee {
+            Some(to) => Err(Failure::Transferring { to }),
+            None => Ok(()),
+        }
+    }
+
+    /// The index of the entry, or nothing when raft dropped it. Only a leader proposes: raft would forward it otherwise.
+    pub(super) fn propose(&mut self, entry: Entry) -> Result<Option<u64>, Fault> {
+        // Stepped as a message, because `RawNode::propose` takes vectors and would copy them.
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = self.peer();
+        message.set_entries(vec![entry].into());
+        match self.node.step(message) {
+            Ok(()) => {
+                self.check_log()?;
+                Ok(Some(self.node.raft.raft_log.last_index()))
+            }
+            Err(raft::Error::ProposalDropped) => Ok(None),
+            Err(error) => Err(Fault::new(format!("propose: {error}"))),
+        }
+    }
+
+    /// Whether the message was one for this replica to take.
+    pub(super) fn message(&mut self, message: Message) -> Result<bool, Fault> {
+        if !self.is_acceptable(&message) {
+            return Ok(false);
+        }
+        let log = &self.node.raft.raft_log;
+        match message.get_msg_type() {
+            MessageType::MsgSnapshot if self.awaits_snapshot() => {
+                self.held_snapshot = Some(message);
+                return Ok(true);
+            }
+            // A leader tells no more than what this replica acknowledged as persisted. Raft would panic.
+            MessageType::MsgHeartbeat
+                if message.term >= self.node.raft.term && message.commit > log.last_index() =>
+            {
+                return Err(Fault::new(format!(
+                    "this replica acknowledged index {}, but its log ends at {}",
+                    message.commit,
+                    log.last_index()
+                )));
+            }
+            _ => {}
+        }
+        // The only errors are a response from a peer that is not a member, and those of proposals.
+        let _ = self.node.step(message);
+        self.settle()?;
+        self.answer_waiters();
+        Ok(true)
+    }
+
+    /// Raft trusts what it is given: it forwards proposals and transfers, treats term 0 as "from this node", does not look at
+    /// whom a message is for, and panics on a read index request without entries or on entries with gaps.
+    fn is_acceptable(&self, message: &Message) -> bool {
+        let peer = self.peer();
+        if message.to != peer || message.from == peer || message.from == 0 || message.term == 0 {
+            return false;
+        }
+        match message.get_msg_type() {
+            MessageType::MsgHup
+            | MessageType::MsgBeat
+            | MessageType::MsgUnreachable
+            | MessageType::MsgSnapStatus
+            | MessageType::MsgCheckQuorum
+            | MessageType::MsgPropose
+            | MessageType::MsgReadIndex
+            | MessageType::MsgReadIndexResp
+            | MessageType::MsgTransferLeader => false,
+            MessageType::MsgTimeoutNow => self.may_campaign(),
+            MessageType::MsgSnapshot => !message.get_snapshot().is_empty(),
+            MessageType::MsgAppend => {
+                // Without a membership it needs a snapshot: the entries alone do not name the first voters.
+                let has_members = self.node.raft.prs().iter().len() > 0;
+                (has_members || message.index > 0)
+                    && message
+                        .entries
+                        .iter()
+                        .zip(message.index + 1..)
+                        .all(|(entry, index)| entry.index == index)
+            }
+            MessageType::MsgAppendResponse
+            | MessageType::MsgRequestVote
+            | MessageType::MsgRequestVoteResponse
+            | MessageType::MsgHeartbeat
+            | MessageType::MsgHeartbeatResponse
+            | MessageType::MsgRequestPreVote
+            | MessageType::MsgRequestPreVoteResponse => true,
+        }
+    }
+
+    pub(super) fn transfer_leader(&mut self, to: PeerId) -> Result<(), Fault> {
+        self.node.transfer_leader(to);
+        self.settle()
+    }
+
+    pub(super) fn report_unreachable(&mut self, peer: PeerId) -> Result<(), Fault> {
+        self.node.report_unreachable(peer);
+        self.settle()
+    }
+
+    pub(super) fn report_snapshot(
+        &mut self,
+        peer: PeerId,
+        status: SnapshotStatus,
+    ) -> Result<(), Fault> {
+        self.node.report_snapshot(peer, status);
+        self.settle()
+    }
+
+    /// After each call into raft: faults of the log, and changes of leadership, before anything else happens.
+    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+        self.check_log()?;
+        let raft = &mut self.node.raft;
+        let standing = Standing {
+            state: raft.state,
+            term: raft.term,
+            leader: raft.leader_id,
+        };
+        if self.standing == Some(standing) {
+            return Ok(());
+        }
+        let before = self.standing.replace(standing);
+        self.standings += 1;
+        // Raft draws its time-out from the thread's own randomness; this one makes a run repeatable.
+        let span = raft.election_timeout() as u64;
+        let draw = mix(self.seed ^ mix(self.id.0 ^ mix(raft.id ^ mix(self.standings)))) % span;
+        raft.set_randomized_election_timeout(raft.election_timeout() + draw as usize);
+
+        let Standing {
+            state,
+            term,
+            leader,
+        } = standing;
+        let leads = state == StateRole::Leader;
+        let knew = |before: Standing| {
+            (
+                before.state == StateRole::Leader,
+                before.term,
+                before.leader,
+            ) == (leads, term, leader)
+        };
+        if before.is_some_and(knew) {
+            // Only from follower to candidate or back.
+            return Ok(());
+        }
+        // Also when it leads again, in a later term: what was proposed in the earlier one may be gone.
+        self.waiters.fail(|| Failure::NotLeader { leader });
+        if let Some(change) = self.pending_change.take() {
+            change.reply.answer(Err(Failure::NotLeader { leader }));
+        }
+        if !leads {
+            self.machine.follow(term, leader);
+            return Ok(());
+        }
+        let log = &self.node.raft.raft_log;
+        let unapplied = log
+            .entries(log.applied + 1, None, GetEntriesContext::empty(false))
+            .map_err(|error| Fault::new(format!("read unapplied entries: {error}")))?;
+        self.check_log()?;
+        self.machine.lead(term, &unapplied);
+        Ok(())
+    }
+
+    pub(super) fn answer_waiters(&mut self) {
+        let raft = &self.node.raft;
+        self.waiters.on_persisted(raft.raft_log.persisted);
+        if !self.waiters.any_up_to(raft.raft_log.applied) {
+            return;
+        }
+        let voters = raft.prs().conf().voters();
+        let mut matched: Vec<u64> = raft
+            .prs()
+            .iter()
+            .filter(|(peer, _)| voters.contains(**peer))
+            .map(|(_, progress)| progress.matched)
+            .collect();
+        matched.sort_unstable_by(|a, b| b.cmp(a));
+        self.waiters.on_committed(raft.raft_log.applied, &matched);
+    }
+
+    /// Everybody who waits hears of it, and nothing more leaves this replica.
+    pub(super) fn go_offline(&mut self, fault: Fault) {
+        if self.fault.is_some() {
+            return;
+        }
+        tracing::error!(group = %self.id, fault = %fault.0, "replica goes offline");
+        self.waiters.fail(|| Failure::Faulty(fault.0.clone()));
+        if let Some(change) = self.pending_change.take() {
+            change.reply.answer(Err(Failure::Faulty(fault.0.clone())));
+        }
+        self.unsynced.clear();
+        self.held_snapshot = None;
+        self.fault = Some(fault.0);
+        self.machine.follow(self.node.raft.term, 0);
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let raft = &self.node.raft;
+        let role = match (&self.fault, raft.state) {
+            (Some(fault), _) => Role::Offline(fault.clone()),
+            (None, StateRole::Leader) => Role::Leader,
+            (None, StateRole::Follower) => Role::Follower,
+            (None, StateRole::Candidate | StateRole::PreCandidate) => Role::Candidate,
+        };
+        let mut progress: Vec<Progress> = Vec::new();
+        if role == Role::Leader {
+            let voters = raft.prs().conf().voters();
+            progress.extend(raft.prs().iter().map(|(peer, progress)| Progress {
+                peer: *peer,
+                is_voter: voters.contains(*peer),
+                matched: progress.matched,
+                is_active: progress.recent_active || *peer == raft.id,
+                awaits_snapshot: progress.state == ProgressState::Snapshot,
+            }));
+            progress.sort_unstable_by_key(|progress| progress.peer);
+        }
+        Status {
+            peer: raft.id,
+            leader: match role {
+                Role::Offline(_) => 0,
+                _ => raft.leader_id,
+            },
+            role,
+            term: raft.term,
+            commit: raft.raft_log.committed,
+            applied: raft.raft_log.applied,
+            persisted: raft.raft_log.persisted,
+            last_index: raft.raft_log.last_index(),
+            membership: raft.prs().conf().to_conf_state(),
+            progress,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (L, S) {
+        (self.node.raft.r.raft_log.store.log, self.machine)
+    }
+}
+
+/// A finaliser of splitmix64: spreads what differs in few bits.
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
