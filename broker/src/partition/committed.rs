@@ -7,17 +7,18 @@ use super::codec::{DecodeError, Reader};
 use super::epochs::Epochs;
 use super::producers::Producers;
 use super::tracked::{TrackError, Tracked, track};
-use crate::storage::entry::{EntryHeader, EntryKind};
+use crate::storage::entry::{EntryHeader, EntryKind, HeaderError, SnapshotHeader};
 use crate::storage::ids::Offset;
 use bytes::{BufMut, Bytes, BytesMut};
+use crc32c::{crc32c, crc32c_append};
 use millrace_wire::batch::{self, split};
 use raft::eraftpb::{Entry, EntryType};
 
 /// This replica's state or log can no longer be trusted; it goes offline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("entry {index} has a context of {bytes} bytes that this version does not know")]
-    UnknownEntry { index: u64, bytes: usize },
+    #[error("entry {index}: {error}")]
+    UnknownEntry { index: u64, error: HeaderError },
     #[error("entry {index} has term {term}, beyond the largest leader epoch")]
     TermTooLarge { index: u64, term: u64 },
     #[error("entry {index} begins at offset {found}, expected {expected}")]
@@ -70,15 +71,14 @@ pub(super) enum Content {
 
 impl Content {
     pub(super) fn read(entry: &Entry) -> Result<Content, Fault> {
-        let context = &entry.context;
-        if entry.entry_type != EntryType::EntryNormal || context.is_empty() {
+        let index = entry.index;
+        if entry.entry_type != EntryType::EntryNormal {
             return Ok(Content::Nothing);
         }
-        let index = entry.index;
-        let header = EntryHeader::decode(context).ok_or(Fault::UnknownEntry {
-            index,
-            bytes: context.len(),
-        })?;
+        let header = EntryHeader::decode(&entry.context);
+        let Some(header) = header.map_err(|error| Fault::UnknownEntry { index, error })? else {
+            return Ok(Content::Nothing);
+        };
         match header.kind {
             EntryKind::LogStart => Ok(Content::LogStart(header.base_offset)),
             EntryKind::Batches => Ok(Content::Batches {
@@ -247,30 +247,34 @@ impl Committed {
 
     /// A version, the CRC32C of what follows, and the state.
     pub(super) fn encode(&self) -> Bytes {
+        let header = SnapshotHeader {
+            next_offset: self.high_watermark,
+            log_start: self.log_start,
+        }
+        .encode();
         let mut body = BytesMut::new();
-        body.put_i64(self.high_watermark.0);
-        body.put_i64(self.log_start.0);
         body.put_i64(self.max_timestamp_ms);
         self.producers.encode(&mut body);
         self.epochs.encode(&mut body);
         self.aborted.encode(&mut body);
-        let mut out = BytesMut::with_capacity(1 + 4 + body.len());
+        let mut out = BytesMut::with_capacity(header.len() + 1 + 4 + body.len());
+        out.put_slice(&header);
         out.put_u8(VERSION);
-        out.put_u32(crc32c::crc32c(&body));
+        out.put_u32(crc32c_append(crc32c(&header), &body));
         out.put_slice(&body);
         out.freeze()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Committed, DecodeError> {
         let mut from = Reader::new(bytes);
+        let high_watermark = Offset(from.i64("high watermark")?);
+        let log_start = Offset(from.i64("log start")?);
         from.version("partition state", VERSION)?;
         let stored = from.u32("checksum")?;
-        let computed = crc32c::crc32c(from.rest());
+        let computed = crc32c_append(crc32c(&bytes[..SnapshotHeader::LEN]), from.rest());
         if stored != computed {
             return Err(DecodeError::Checksum { stored, computed });
         }
-        let high_watermark = Offset(from.i64("high watermark")?);
-        let log_start = Offset(from.i64("log start")?);
         if log_start < Offset(0) || log_start > high_watermark {
             return Err(from.invalid(
                 "log start",

@@ -16,7 +16,7 @@ pub mod ports;
 mod ready;
 pub mod reply;
 pub mod runtime;
-mod settings;
+pub mod settings;
 mod status;
 mod waiters;
 pub mod worker;

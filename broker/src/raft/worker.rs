@@ -122,6 +122,11 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.groups.get(&group).map(|group| &group.machine)
     }
 
+    /// For upkeep that replicas need not agree on, and that no entry records.
+    pub fn machine_mut(&mut self, group: GroupId) -> Option<&mut S> {
+        self.groups.get_mut(&group).map(|group| &mut group.machine)
+    }
+
     pub fn status(&self, group: GroupId) -> Option<Status> {
         self.groups.get(&group).map(Group::status)
     }

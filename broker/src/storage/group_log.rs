@@ -643,7 +643,8 @@ impl ports::GroupLog for GroupLog {
         self.lock().hard_state = hard_state.clone();
     }
 
-    fn set_conf_state(&mut self, conf_state: &ConfState) {
+    fn set_conf_state(&mut self, _index: u64, conf_state: &ConfState) {
+        // Durable with the next checkpoint, which moves the applied index that the log is opened with, too.
         self.lock().conf_state = conf_state.clone();
     }
 

@@ -31,7 +31,7 @@ fn batches_get_dense_offsets_and_the_leader_epoch_in_place() {
         address,
         "the only reference is not copied"
     );
-    let header = EntryHeader::decode(&entry.context).unwrap();
+    let header = EntryHeader::decode(&entry.context).unwrap().unwrap();
     assert_eq!(header.kind, EntryKind::Batches);
     assert_eq!((header.base_offset, header.offsets), (Offset(4), 5));
     assert_eq!(header.max_timestamp_ms, NOW_MS);

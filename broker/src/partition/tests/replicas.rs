@@ -87,7 +87,7 @@ fn an_entry_that_does_not_fit_is_a_fault() {
     entry.context = Bytes::from_static(b"later");
     assert!(matches!(
         replica.partition.apply(&entry),
-        Err(Fault::UnknownEntry { index: 2, bytes: 5 })
+        Err(Fault::UnknownEntry { index: 2, .. })
     ));
     let mut entry = replica.log[1].clone();
     entry.data = entry.data.slice(..20);
