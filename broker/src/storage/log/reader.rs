@@ -134,3 +134,49 @@ fn adjacent(run: &[Located]) -> (usize, u64) {
     }
     (count, read.map_or(0, |(_, _, end)| end))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::storage::disk::TwinDisk;
+    use crate::storage::log::{LogOptions, SharedLog};
+    use std::convert::Infallible;
+
+    fn entry(index: u64) -> Record {
+        let entry = Entry {
+            index,
+            data: Bytes::from(vec![index as u8; 3000]),
+            ..Entry::default()
+        };
+        let group = GroupId(1);
+        Record::Entry { group, entry }
+    }
+
+    #[test]
+    fn a_file_that_is_recycled_during_a_read_is_not_called_damaged() {
+        let options = LogOptions {
+            segment_bytes: 8192,
+            spare_segments: 2,
+        };
+        let disk = Arc::new(TwinDisk::new());
+        let opened = SharedLog::open(disk, options, 1, &mut |_, _| Ok::<(), Infallible>(()));
+        let mut log = opened.unwrap();
+        let located = log.append(&[entry(1)]).unwrap()[0];
+        let reader = log.reader();
+        let segment = reader.segment(located).unwrap();
+        for index in 2..6 {
+            log.append(&[entry(index)]).unwrap();
+        }
+        log.release_below(log.active_segment()).unwrap();
+        log.append(&[entry(6)]).unwrap();
+        log.append(&[entry(7)]).unwrap();
+        let offset = u64::from(located.position.offset);
+        let bytes = reader
+            .bytes(&segment, offset, u64::from(located.len))
+            .unwrap();
+        assert!(bytes.ends_with(&[7]), "the file was not recycled");
+        let read = reader.entry(&segment, located, &bytes, 0, GroupId(1), 1);
+        assert_eq!(read, Err(Error::Gone { segment: 1 }));
+    }
+}

@@ -249,3 +249,32 @@ fn a_recycled_file_really_holds_old_blocks() {
     let behind = bytes[8192..].iter().filter(|byte| **byte != 0).count();
     assert!(behind > 1000);
 }
+
+/// The header of a new block survives and its body does not, and the body that the file held before has the same layout.
+#[test]
+fn the_body_of_an_old_block_is_not_taken_for_the_body_of_a_new_one() {
+    // A block that ends 40 bytes before a sector does, so that the next one's body begins with a sector of its own.
+    let filler = |index| entry(index, 512 - 40 - 40 - 40 - 7);
+    let disk = TwinDisk::new();
+    let (mut log, _) = open(&disk).unwrap();
+    // Two blocks a segment, in every file that the log will ever have, until all of them were used before.
+    for index in 1..=12 {
+        log.append(&[filler(100 + index)]).unwrap();
+        log.append(&[entry(index, 11_500)]).unwrap();
+        log.release_below(log.active_segment()).unwrap();
+    }
+    log.append(&[filler(300)]).unwrap();
+    log.sync().unwrap();
+    let active = log.active_segment();
+    let old = disk.contents(&segment::name(active)).unwrap();
+    assert_ne!(old[8192], 0, "an old entry lies there");
+    let located = log.append(&[entry(301, 11_500)]).unwrap()[0];
+    assert_eq!(located.position.offset % 512, 0);
+    let mut sectors = 0;
+    let disk = disk.crash(Unsynced::Torn(&mut |versions| {
+        sectors += 1;
+        if sectors == 1 { versions - 1 } else { 0 }
+    }));
+    let (_, replayed) = open(&disk).unwrap();
+    assert_eq!(records(&replayed).last(), Some(&filler(300)));
+}
