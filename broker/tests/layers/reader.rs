@@ -3,27 +3,27 @@
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Stands for the name in `crate::*` and `use crate as other`.
-pub const WHOLE_CRATE: &str = "*";
+pub(crate) const WHOLE_CRATE: &str = "*";
 
 #[derive(Clone)]
-pub struct Name {
-    pub name: String,
-    pub line: usize,
+pub(crate) struct Name {
+    pub(crate) name: String,
+    pub(crate) line: usize,
 }
 
 #[derive(Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// `X` of each path that resolves to `crate::X`.
-    pub references: Vec<Name>,
+    pub(crate) references: Vec<Name>,
     /// Paths into the network modules of std and tokio.
-    pub sockets: Vec<Name>,
+    pub(crate) sockets: Vec<Name>,
     /// Every identifier.
-    pub names: Vec<Name>,
+    pub(crate) names: Vec<Name>,
 }
 
 impl Found {
     /// `module` is where the tokens stand: their path from the crate's root.
-    pub fn read(&mut self, tokens: TokenStream, module: &[String]) {
+    pub(crate) fn read(&mut self, tokens: TokenStream, module: &[String]) {
         let trees: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
         while at < trees.len() {
