@@ -45,7 +45,7 @@ pub enum Compression {
     Producer,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicConfig {
     /// `max.message.bytes`: the largest batch, as it is stored.
     pub max_message_bytes: u32,
@@ -60,6 +60,8 @@ pub struct TopicConfig {
     /// `retention.bytes`; `None` is Kafka's -1, without a limit.
     pub retention_bytes: Option<u64>,
     pub cleanup_policy: CleanupPolicy,
+    /// `min.cleanable.dirty.ratio`: how much of the log must be new for a round of compaction.
+    pub min_cleanable_dirty_ratio: f64,
     pub min_compaction_lag_ms: i64,
     pub max_compaction_lag_ms: i64,
     /// `delete.retention.ms`: how long a tombstone outlives the compaction that saw it first.
@@ -80,6 +82,7 @@ impl Default for TopicConfig {
             retention_ms: Some(7 * 24 * HOUR_MS),
             retention_bytes: None,
             cleanup_policy: CleanupPolicy::Delete,
+            min_cleanable_dirty_ratio: 0.5,
             min_compaction_lag_ms: 0,
             max_compaction_lag_ms: i64::MAX,
             delete_retention_ms: 24 * HOUR_MS,

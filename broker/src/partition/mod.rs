@@ -14,6 +14,7 @@ pub mod cleaner;
 mod codec;
 pub mod command;
 mod committed;
+pub mod compaction;
 pub mod config;
 pub mod epochs;
 pub mod producer;

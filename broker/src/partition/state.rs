@@ -4,6 +4,7 @@
 //! against both and changes neither: its outcome waits in `pending` until raft says at which index it went into the log.
 
 use super::append;
+use super::cleaner::LastOfProducer;
 use super::command::{Append, Appended, Command, Origin, Output, Refusal, SetLogStart};
 use super::committed::{Committed, Fault};
 use super::config::{TimestampType, TopicConfig};
@@ -85,6 +86,21 @@ impl Partition {
     /// The committed state of each producer (DescribeProducers).
     pub fn producers(&self) -> impl Iterator<Item = (i64, &Producer)> {
         self.committed.producers.iter()
+    }
+
+    /// The last batch of each producer, which log compaction keeps for its header.
+    pub fn last_of_producers(&self) -> Vec<(i64, LastOfProducer)> {
+        let last = |producer: &Producer| match producer.recent.back() {
+            Some(batch) => LastOfProducer::Data {
+                last_offset: batch.last_offset.0,
+            },
+            None => LastOfProducer::Marker {
+                producer_epoch: producer.epoch,
+            },
+        };
+        self.producers()
+            .map(|(id, producer)| (id, last(producer)))
+            .collect()
     }
 
     /// Forgets producers that were idle for `producer.id.expiration.ms`; to be called every few minutes on every replica.

@@ -24,6 +24,7 @@ pub mod shard;
 pub mod writer;
 
 pub use error::Error;
+pub use group_log::GroupLog;
 
 #[cfg(test)]
 mod tests;

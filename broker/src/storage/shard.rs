@@ -25,6 +25,9 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 /// The format of everything in a shard's directory taken together.
 const FORMAT_VERSION: u8 = 1;
 
+/// More than the headers of segment, block, record and entry together.
+const ENTRY_OVERHEAD_BYTES: usize = 8 << 10;
+
 #[derive(Clone, Debug)]
 pub struct ShardOptions {
     pub log: LogOptions,
@@ -316,6 +319,11 @@ impl Shard {
 
     pub fn log_bytes(&self) -> u64 {
         self.log.lock().expect(LOCK).bytes_in_use()
+    }
+
+    /// The data of one entry at most: it must fit a segment of the log, with its headers.
+    pub fn max_entry_bytes(&self) -> usize {
+        (self.options.log.segment_bytes as usize).saturating_sub(ENTRY_OVERHEAD_BYTES)
     }
 
     pub fn options(&self) -> &ShardOptions {

@@ -36,6 +36,19 @@ pub struct Submitter {
     completion: Completion,
 }
 
+/// Makes submitters, one for each worker.
+#[derive(Clone)]
+pub struct Submitters(Arc<Shared>);
+
+impl Submitters {
+    pub fn submitter(&self, completion: Completion) -> Submitter {
+        Submitter {
+            shared: self.0.clone(),
+            completion,
+        }
+    }
+}
+
 struct Batch {
     token: u64,
     writes: Vec<(GroupId, Write)>,
@@ -78,11 +91,9 @@ impl LogThread {
         })
     }
 
-    pub fn submitter(&self, completion: Completion) -> Submitter {
-        Submitter {
-            shared: self.shared.clone(),
-            completion,
-        }
+    /// What workers are given to reach this thread.
+    pub fn submitters(&self) -> Submitters {
+        Submitters(self.shared.clone())
     }
 
     /// The sealer made room in the log.

@@ -1,0 +1,391 @@
+//! One directory that runs: its shard, its raft workers, its log thread, its partitions.
+
+use super::handle::Handle;
+use super::{EngineOptions, Error, LOCK, SOLE_PEER};
+use crate::partition::{Command, Fault, Output, Partition, PartitionView, Refusal, TopicConfig};
+use crate::raft::ports::{Ack, GroupId, StateMachine as _, Transport};
+use crate::raft::runtime::{self, Runtime, RuntimeSettings};
+use crate::raft::{Failure, GroupConfig, Reply, Role, Worker};
+use crate::storage;
+use crate::storage::disk::OsDisk;
+use crate::storage::families::rocks::{RocksFamilies, RocksOptions};
+use crate::storage::shard::Shard;
+use crate::storage::writer::{LogThread, Submitter};
+use bytes::Bytes;
+use raft::eraftpb::{ConfState, Message};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, RwLock, Weak};
+use std::time::Duration;
+
+/// How long a directory waits for its worker to take or let go of a partition.
+const WORKER_PATIENCE: Duration = Duration::from_secs(30);
+
+type RaftHandle = runtime::Handle<Submitter, Partition, NoPeers>;
+
+/// There is one broker: raft has nobody to talk to.
+pub(super) struct NoPeers;
+
+impl Transport for NoPeers {
+    fn send(&mut self, group: GroupId, messages: Vec<Message>) {
+        debug_assert!(
+            messages.is_empty(),
+            "group {group} has one voter, and messages for others: {messages:?}"
+        );
+    }
+}
+
+pub(super) struct Hosted {
+    pub path: String,
+    // Workers end first, then the log thread: a worker that ends drops its submitter.
+    workers: Vec<Runtime<Submitter, Partition, NoPeers>>,
+    pub log_thread: LogThread,
+    pub shard: Arc<Shard>,
+    partitions: RwLock<BTreeMap<GroupId, Arc<Shared>>>,
+    max_entry_bytes: usize,
+    this: Weak<Hosted>,
+}
+
+/// What the handles of one partition share.
+pub(super) struct Shared {
+    pub group: GroupId,
+    pub view: PartitionView,
+    pub config: RwLock<Arc<TopicConfig>>,
+    pub shard: Arc<Shard>,
+    pub max_entry_bytes: usize,
+    raft: RaftHandle,
+    hosted: Weak<Hosted>,
+}
+
+/// A partition's machine, in its worker's hands.
+pub(super) struct Visit<'a> {
+    pub machine: &'a mut Partition,
+    pub applied: u64,
+    pub conf_state: &'a ConfState,
+}
+
+impl Visit<'_> {
+    pub fn machine_snapshot(&mut self) -> Result<Bytes, Fault> {
+        self.machine.snapshot()
+    }
+}
+
+impl Hosted {
+    pub fn open(path: &Path, options: &EngineOptions) -> Result<Arc<Hosted>, Error> {
+        let name = path.display().to_string();
+        let io = |error: std::io::Error| Error::Io {
+            path: name.clone(),
+            reason: error.to_string(),
+        };
+        let broken = |error: storage::Error| Error::Storage {
+            path: name.clone(),
+            error,
+        };
+        std::fs::create_dir_all(path).map_err(io)?;
+        let disk = OsDisk::open(path.join("log")).map_err(io)?;
+        let families = RocksFamilies::open(path.join("families"), &RocksOptions::default())?;
+        let shard = Shard::open(
+            Arc::new(disk),
+            Arc::new(families),
+            options.shard.clone(),
+            fresh_salt(),
+        )
+        .map_err(broken)?;
+        let shard = Arc::new(shard);
+        let log_thread = LogThread::spawn(shard.clone(), &format!("log {name}")).map_err(io)?;
+        let mut workers = Vec::new();
+        for n in 0..options.workers.max(1) {
+            let runtime = RuntimeSettings {
+                name: format!("raft-{n} {name}"),
+                tick: options.tick,
+                ..Default::default()
+            };
+            let (settings, submitters) = (options.raft.clone(), log_thread.submitters());
+            let make = move |handle: RaftHandle| {
+                let submitter = submitters.submitter(Arc::new(move |token, result| {
+                    handle.persisted(token, result)
+                }));
+                Worker::new(settings, submitter, NoPeers)
+            };
+            workers.push(Runtime::spawn(&runtime, make, |_, _| ()).map_err(io)?);
+        }
+        let max_entry_bytes = shard
+            .max_entry_bytes()
+            .min(options.raft.max_uncommitted_bytes as usize);
+        Ok(Arc::new_cyclic(|this| Hosted {
+            path: name,
+            workers,
+            log_thread,
+            shard,
+            partitions: RwLock::default(),
+            max_entry_bytes,
+            this: this.clone(),
+        }))
+    }
+
+    /// Starts everything found in the directory; what cannot be started is reported and stays offline.
+    pub fn start_all(&self, config_of: &dyn Fn(GroupId) -> TopicConfig) -> Vec<(GroupId, Handle)> {
+        let new = self
+            .shard
+            .group_ids()
+            .into_iter()
+            .map(|group| (group, config_of(group)))
+            .collect();
+        let started = self
+            .start(new)
+            .into_iter()
+            .filter_map(|(group, started)| match started {
+                Ok(handle) => Some((group, handle)),
+                Err(error) => {
+                    tracing::error!(%group, %error, "partition stays offline");
+                    None
+                }
+            });
+        started.collect()
+    }
+
+    pub fn create(&self, new: Vec<(GroupId, TopicConfig)>) -> Result<Vec<Handle>, Error> {
+        let groups: Vec<_> = new
+            .iter()
+            .map(|(group, _)| (*group, vec![SOLE_PEER]))
+            .collect();
+        self.shard
+            .create(&groups)
+            .map_err(|error| self.broken(error))?;
+        self.start(new)
+            .into_iter()
+            .map(|(_, started)| started)
+            .collect()
+    }
+
+    fn start(&self, new: Vec<(GroupId, TopicConfig)>) -> Vec<(GroupId, Result<Handle, Error>)> {
+        let (sender, receiver) = channel();
+        let mut views = BTreeMap::new();
+        let mut failed = Vec::new();
+        for (group, config) in new {
+            match self.load(group, config) {
+                Ok((machine, group_config, log)) => {
+                    views.insert(group, (machine.view(), machine.config().clone()));
+                    let sender = sender.clone();
+                    let add = move |worker: &mut Worker<Submitter, Partition, NoPeers>| {
+                        let added = worker.add(&group_config, log, machine);
+                        let _ = sender.send((group, added.map_err(|error| error.to_string())));
+                    };
+                    self.call(group, add);
+                }
+                Err(error) => failed.push((group, Err(error))),
+            }
+        }
+        drop(sender);
+        let mut started = failed;
+        let mut partitions = self.partitions.write().expect(LOCK);
+        while let Ok((group, added)) = receiver.recv_timeout(WORKER_PATIENCE) {
+            let Some((view, config)) = views.remove(&group) else {
+                continue;
+            };
+            started.push((
+                group,
+                added
+                    .map_err(|reason| Error::Group { group, reason })
+                    .map(|()| {
+                        let shared = Arc::new(Shared {
+                            group,
+                            view,
+                            config: RwLock::new(Arc::new(config)),
+                            shard: self.shard.clone(),
+                            max_entry_bytes: self.max_entry_bytes,
+                            raft: self.raft(group),
+                            hosted: self.this.clone(),
+                        });
+                        partitions.insert(group, shared.clone());
+                        Handle { shared }
+                    }),
+            ));
+        }
+        let unanswered = |group| {
+            (
+                group,
+                Err(Error::Group {
+                    group,
+                    reason: "its worker does not answer".to_owned(),
+                }),
+            )
+        };
+        started.extend(views.into_keys().map(unanswered));
+        started
+    }
+
+    fn load(
+        &self,
+        group: GroupId,
+        config: TopicConfig,
+    ) -> Result<(Partition, GroupConfig, storage::GroupLog), Error> {
+        let start = self
+            .shard
+            .start(group)
+            .map_err(|error| self.broken(error))?;
+        let machine = match start.machine.is_empty() {
+            true => Partition::new(config),
+            false => Partition::from_snapshot_row(config, &start.machine).map_err(|error| {
+                Error::Group {
+                    group,
+                    reason: error.to_string(),
+                }
+            })?,
+        };
+        let applied = start.applied;
+        let config = GroupConfig {
+            group,
+            peer: SOLE_PEER,
+            applied,
+            membership_index: applied,
+            seed: group.0,
+        };
+        Ok((machine, config, start.log))
+    }
+
+    pub fn delete(&self, group: GroupId) -> Result<(), Error> {
+        let removed = self.partitions.write().expect(LOCK).remove(&group);
+        let (sender, receiver) = channel();
+        self.call(group, move |worker| {
+            drop(worker.remove(group));
+            let _ = sender.send(());
+        });
+        receiver
+            .recv_timeout(WORKER_PATIENCE)
+            .map_err(|_| Error::Group {
+                group,
+                reason: "its worker does not answer".to_owned(),
+            })?;
+        if let Some(shared) = removed {
+            shared.view.close();
+        }
+        self.shard.delete(group).map_err(|error| self.broken(error))
+    }
+
+    pub fn partitions(&self) -> Vec<Arc<Shared>> {
+        self.partitions
+            .read()
+            .expect(LOCK)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Calls `look` with the machine of each group, on its worker's thread, as soon as that gets to it.
+    pub fn visit(
+        &self,
+        groups: Vec<GroupId>,
+        look: impl FnMut(GroupId, &mut Visit<'_>) + Clone + Send + 'static,
+    ) {
+        let mut by_worker: Vec<Vec<GroupId>> = vec![Vec::new(); self.workers.len()];
+        for group in groups {
+            by_worker[self.worker_of(group)].push(group);
+        }
+        for (runtime, groups) in self
+            .workers
+            .iter()
+            .zip(by_worker)
+            .filter(|(_, groups)| !groups.is_empty())
+        {
+            let mut look = look.clone();
+            // Work that is put off when the worker has too much to do already.
+            let _ = runtime.handle().call(move |worker| {
+                for group in groups {
+                    let Some(status) = worker
+                        .status(group)
+                        .filter(|s| !matches!(s.role, Role::Offline(_)))
+                    else {
+                        continue;
+                    };
+                    if let Some(machine) = worker.machine_mut(group) {
+                        look(
+                            group,
+                            &mut Visit {
+                                machine,
+                                applied: status.applied,
+                                conf_state: &status.membership,
+                            },
+                        );
+                    }
+                }
+            });
+        }
+    }
+
+    pub fn report_fault(&self, doing: &str, error: &storage::Error) {
+        tracing::error!(path = %self.path, %error, "{doing}");
+    }
+
+    fn broken(&self, error: storage::Error) -> Error {
+        Error::Storage {
+            path: self.path.clone(),
+            error,
+        }
+    }
+
+    fn worker_of(&self, group: GroupId) -> usize {
+        (group.0 % self.workers.len() as u64) as usize
+    }
+
+    fn raft(&self, group: GroupId) -> RaftHandle {
+        self.workers[self.worker_of(group)].handle()
+    }
+
+    /// The queue is bounded, but starting and stopping partitions must get through.
+    fn call(
+        &self,
+        group: GroupId,
+        call: impl FnOnce(&mut Worker<Submitter, Partition, NoPeers>) + Send + 'static,
+    ) {
+        let handle = self.raft(group);
+        let call = std::sync::Mutex::new(Some(call));
+        let call = Arc::new(call);
+        loop {
+            let once = call.clone();
+            let queued = handle.call(move |worker| {
+                if let Some(call) = once.lock().expect(LOCK).take() {
+                    call(worker);
+                }
+            });
+            if queued.is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Shared {
+    pub fn command(
+        &self,
+        command: Command,
+        ack: Ack,
+        answer: impl FnOnce(Result<Output, Failure<Refusal>>) + Send + 'static,
+    ) {
+        self.raft
+            .command(self.group, command, ack, Reply::new(answer));
+    }
+
+    pub fn hosted(&self) -> Result<Arc<Hosted>, Error> {
+        self.hosted.upgrade().ok_or(Error::NoDirectory)
+    }
+
+    pub fn set_config(&self, config: TopicConfig) {
+        *self.config.write().expect(LOCK) = Arc::new(config.clone());
+        if let Some(hosted) = self.hosted.upgrade() {
+            hosted.visit(vec![self.group], move |_, visit| {
+                visit.machine.set_config(config.clone())
+            });
+        }
+    }
+}
+
+/// Different at every opening, so that bytes left in a recycled file never look new.
+pub(super) fn fresh_salt() -> u64 {
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+}

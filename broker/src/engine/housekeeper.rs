@@ -1,0 +1,304 @@
+//! The background work of one directory, on one thread: sealing when the log is over its budget, retention, log compaction,
+//! forgetting idle producers.
+//!
+//! It decides nothing that replicas must agree on: a log start goes through the group as a command, and each replica drops
+//! what lies below when it has applied it.
+
+use super::LOCK;
+use super::hosted::{Hosted, fresh_salt};
+use crate::partition::cleaner::LastOfProducer;
+use crate::partition::compaction;
+use crate::partition::{Command, Role, SetLogStart};
+use crate::raft::ports::{Ack, GroupId};
+use crate::storage::retention::Retention;
+use crate::storage::seal::{Checkpoint, SealReport};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often the log's size is looked at.
+const TICK: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Debug)]
+pub struct HousekeepingOptions {
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval: Duration,
+    /// `log.cleaner.backoff.ms`: how often compacted topics are looked at.
+    pub cleaner_backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`
+    pub cleaner_buffer_bytes: usize,
+    /// `producer.id.expiration.check.interval.ms`
+    pub producer_expiry_check_interval: Duration,
+}
+
+impl Default for HousekeepingOptions {
+    fn default() -> Self {
+        HousekeepingOptions {
+            retention_check_interval: Duration::from_secs(300),
+            cleaner_backoff: Duration::from_secs(15),
+            cleaner_buffer_bytes: 128 << 20,
+            producer_expiry_check_interval: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Work that is asked for rather than waited for.
+pub(super) enum Request {
+    /// Seals everything that is committed, answers when done.
+    SealAll(Sender<()>),
+    /// One round of retention.
+    Retention(Sender<()>),
+    /// One round of log compaction.
+    Compaction(Sender<()>),
+    Stop,
+}
+
+pub(super) struct Housekeeper {
+    requests: Sender<Request>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Housekeeper {
+    pub fn spawn(
+        host: Arc<Hosted>,
+        options: HousekeepingOptions,
+        name: &str,
+    ) -> std::io::Result<Housekeeper> {
+        let (requests, receiver) = channel();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&host, &options, &receiver))?;
+        Ok(Housekeeper {
+            requests,
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks for a round of work and waits until it is done.
+    pub fn ask(&self, request: impl FnOnce(Sender<()>) -> Request) {
+        let (done, wait) = channel();
+        if self.requests.send(request(done)).is_ok() {
+            let _ = wait.recv();
+        }
+    }
+}
+
+impl Drop for Housekeeper {
+    fn drop(&mut self) {
+        let _ = self.requests.send(Request::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request>) {
+    let start = Instant::now();
+    let (mut retention_at, mut cleaner_at, mut producers_at) = (start, start, start);
+    loop {
+        match requests.recv_timeout(TICK) {
+            Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Request::SealAll(done)) => {
+                seal_all(host);
+                let _ = done.send(());
+            }
+            Ok(Request::Retention(done)) => {
+                retain(host);
+                let _ = done.send(());
+            }
+            Ok(Request::Compaction(done)) => {
+                compact(host, options);
+                let _ = done.send(());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        seal_while_over_budget(host);
+        if due(&mut retention_at, options.retention_check_interval) {
+            retain(host);
+        }
+        if due(&mut cleaner_at, options.cleaner_backoff) {
+            compact(host, options);
+        }
+        if due(&mut producers_at, options.producer_expiry_check_interval) {
+            let now_ms = now_ms();
+            let ids = host.shard.group_ids();
+            host.visit(ids, move |_, visit| {
+                visit.machine.expire_producers(now_ms);
+            });
+        }
+    }
+}
+
+fn due(last: &mut Instant, interval: Duration) -> bool {
+    let due = last.elapsed() >= interval;
+    if due {
+        *last = Instant::now();
+    }
+    due
+}
+
+pub(super) fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}
+
+fn seal_while_over_budget(host: &Hosted) {
+    while host.shard.over_budget() {
+        let ids = host.shard.oldest_groups();
+        let progress = seal(host, ids);
+        if !progress {
+            return;
+        }
+    }
+}
+
+fn seal_all(host: &Hosted) {
+    loop {
+        let ids = host.shard.group_ids();
+        let before = host.shard.log_bytes();
+        if !seal(host, ids) || host.shard.log_bytes() >= before {
+            return;
+        }
+    }
+}
+
+/// One run of each group. False when nothing could be done, for now or at all.
+fn seal(host: &Hosted, ids: Vec<GroupId>) -> bool {
+    let checkpoints = host.checkpoints(ids);
+    let sealed = host
+        .shard
+        .seal(&checkpoints)
+        .and_then(|report| host.shard.release().map(|()| report));
+    host.log_thread.wake();
+    match sealed {
+        Ok(SealReport {
+            groups,
+            runs,
+            bytes,
+            busy,
+        }) => {
+            tracing::debug!(groups, runs, bytes, busy, "sealed");
+            groups > 0
+        }
+        Err(error) => {
+            host.report_fault("cannot seal", &error);
+            false
+        }
+    }
+}
+
+fn retain(host: &Hosted) {
+    let now_ms = now_ms();
+    let mut expired = Vec::new();
+    for shared in host.partitions() {
+        let config = shared.config.read().expect(LOCK).clone();
+        let positions = shared.view.positions();
+        if positions.role == Role::Leader && config.cleanup_policy.is_delete() {
+            let retention = Retention {
+                max_age_ms: config.retention_ms,
+                max_bytes: config.retention_bytes,
+            };
+            let from = host.shard.retained_from(
+                shared.group,
+                retention,
+                now_ms,
+                positions.log_start,
+                positions.high_watermark,
+            );
+            if let Ok(Some(offset)) = from {
+                tracing::info!(group = %shared.group, %offset, "retention moves the log start");
+                let command = Command::SetLogStart(SetLogStart {
+                    offset: Some(offset),
+                });
+                let group = shared.group;
+                shared.command(command, Ack::Committed { voters: 1 }, move |result| {
+                    if let Err(error) = result {
+                        tracing::debug!(%group, %error, "log start was not moved");
+                    }
+                });
+            }
+        }
+        if host.shard.has_expired(shared.group, positions.log_start) {
+            expired.push(shared.group);
+        }
+    }
+    for checkpoint in host.checkpoints(expired) {
+        if let Err(error) = host.shard.expire(&checkpoint) {
+            host.report_fault("cannot drop expired records", &error);
+        }
+    }
+}
+
+fn compact(host: &Hosted, options: &HousekeepingOptions) {
+    let now_ms = now_ms();
+    for shared in host.partitions() {
+        let config = shared.config.read().expect(LOCK).clone();
+        if !config.cleanup_policy.is_compact() {
+            continue;
+        }
+        let limits = compaction::Limits {
+            now_ms,
+            log_start: shared.view.positions().log_start,
+            last_stable: shared.view.positions().last_stable,
+            buffer_bytes: options.cleaner_buffer_bytes,
+            hash_key: [fresh_salt(), fresh_salt()],
+        };
+        let producers = host.last_of_producers(shared.group);
+        let aborted = |from, to| shared.view.aborted_in(from, to);
+        match compaction::compact(
+            &host.shard,
+            shared.group,
+            &config,
+            &limits,
+            &producers,
+            &aborted,
+        ) {
+            Ok(Some(report)) => {
+                let compaction::Report {
+                    bytes_before,
+                    bytes_after,
+                    cleaned_to,
+                } = report;
+                tracing::info!(group = %shared.group, bytes_before, bytes_after, %cleaned_to, "compacted");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(group = %shared.group, %error, "cannot compact"),
+        }
+    }
+}
+
+impl Hosted {
+    /// The state of each group's machine, as far as their workers answer.
+    pub(super) fn checkpoints(&self, ids: Vec<GroupId>) -> Vec<Checkpoint> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let (sender, receiver) = channel();
+        self.visit(ids, move |group, visit| match visit.machine_snapshot() {
+            Ok(machine) => {
+                let conf_state = visit.conf_state.clone();
+                let _ = sender.send(Checkpoint {
+                    group,
+                    applied: visit.applied,
+                    conf_state,
+                    machine,
+                });
+            }
+            Err(error) => tracing::error!(%group, %error, "cannot take a checkpoint"),
+        });
+        // Ends when the workers have dropped the closures.
+        receiver.into_iter().collect()
+    }
+
+    /// What compaction must keep of each producer that is still known.
+    fn last_of_producers(&self, group: GroupId) -> HashMap<i64, LastOfProducer> {
+        let (sender, receiver) = channel();
+        self.visit(vec![group], move |_, visit| {
+            let _ = sender.send(visit.machine.last_of_producers());
+        });
+        receiver.into_iter().flatten().collect()
+    }
+}

@@ -1,0 +1,244 @@
+//! The wiring of the layers below into something that runs: directories, threads, partitions.
+//!
+//! ```text
+//! caller -> Handle -> raft worker -> log thread -> disk        one shard per directory, each with its own threads
+//!              |          |
+//!              |          +-> partition (state machine) -> view: positions, waiters
+//!              +-> shard: reads                housekeeper: sealing, retention, log compaction
+//! ```
+//!
+//! **Invariant:** what a failed directory held goes offline; other directories go on.
+
+mod handle;
+mod hosted;
+mod housekeeper;
+#[cfg(test)]
+mod tests;
+
+pub use handle::{AppendError, Handle, ReadError};
+pub use housekeeper::HousekeepingOptions;
+
+use crate::partition::TopicConfig;
+use crate::raft::ports::{GroupId, PeerId};
+use crate::raft::settings::Settings;
+use crate::storage::shard::ShardOptions;
+use crate::storage::{self, families};
+use hosted::Hosted;
+use housekeeper::{Housekeeper, Request};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+/// The id of this process's replicas while there is one broker: each group has one voter.
+const SOLE_PEER: PeerId = 1;
+
+const LOCK: &str = "no holder of this lock panics";
+
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// `log.dirs`: one shard each.
+    pub directories: Vec<PathBuf>,
+    pub shard: ShardOptions,
+    /// Raft workers of each directory.
+    pub workers: usize,
+    pub raft: Settings,
+    /// The raft tick; an election takes ten to twenty of them.
+    pub tick: Duration,
+    pub housekeeping: HousekeepingOptions,
+}
+
+impl EngineOptions {
+    pub fn new(directories: Vec<PathBuf>) -> EngineOptions {
+        EngineOptions {
+            directories,
+            shard: ShardOptions::default(),
+            workers: 1,
+            raft: Settings::default(),
+            tick: Duration::from_millis(100),
+            housekeeping: HousekeepingOptions::default(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path}: {error}")]
+    Storage { path: String, error: storage::Error },
+    #[error("{path}: {reason}")]
+    Io { path: String, reason: String },
+    #[error("no directory is online")]
+    NoDirectory,
+    #[error("group {group}: {reason}")]
+    Group { group: GroupId, reason: String },
+}
+
+/// All partitions of this process.
+pub struct Engine {
+    shards: Vec<OnlineShard>,
+    handles: RwLock<BTreeMap<GroupId, Handle>>,
+}
+
+/// Dropped in this order: first no more work is asked for, then what runs ends.
+struct OnlineShard {
+    housekeeper: Housekeeper,
+    hosted: Arc<Hosted>,
+}
+
+impl Engine {
+    /// Opens all directories and starts every partition found there. `config_of` is asked for each.
+    ///
+    /// A directory that cannot be opened is reported and left out; it is an error only when none is left.
+    pub fn open(
+        options: &EngineOptions,
+        config_of: &dyn Fn(GroupId) -> TopicConfig,
+    ) -> Result<Engine, Error> {
+        let mut shards = Vec::new();
+        let mut handles = BTreeMap::new();
+        let mut failed = None;
+        for path in &options.directories {
+            match open_directory(path, options, config_of) {
+                Ok((shard, started)) => {
+                    handles.extend(started);
+                    shards.push(shard);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "directory stays offline");
+                    failed = Some(error);
+                }
+            }
+        }
+        if shards.is_empty() {
+            return Err(failed.unwrap_or(Error::NoDirectory));
+        }
+        Ok(Engine {
+            shards,
+            handles: RwLock::new(handles),
+        })
+    }
+
+    /// Makes partitions, each in the directory that holds the fewest; they exist on disk on return.
+    pub fn create(&self, new: &[(GroupId, TopicConfig)]) -> Result<Vec<Handle>, Error> {
+        let mut by_shard: Vec<Vec<(GroupId, TopicConfig)>> = vec![Vec::new(); self.shards.len()];
+        let mut sizes: Vec<usize> = self
+            .shards
+            .iter()
+            .map(|shard| shard.hosted.shard.group_ids().len())
+            .collect();
+        for (group, config) in new {
+            let (at, _) = sizes
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, size)| **size)
+                .ok_or(Error::NoDirectory)?;
+            sizes[at] += 1;
+            by_shard[at].push((*group, config.clone()));
+        }
+        let mut made = Vec::new();
+        for (shard, new) in self.shards.iter().zip(by_shard) {
+            made.extend(shard.hosted.create(new)?);
+        }
+        let mut handles = self.handles.write().expect(LOCK);
+        handles.extend(made.iter().map(|handle| (handle.group(), handle.clone())));
+        Ok(made)
+    }
+
+    pub fn partition(&self, group: GroupId) -> Option<Handle> {
+        self.handles.read().expect(LOCK).get(&group).cloned()
+    }
+
+    pub fn partitions(&self) -> Vec<Handle> {
+        self.handles.read().expect(LOCK).values().cloned().collect()
+    }
+
+    /// Deletes a partition and gives its space back.
+    pub fn delete(&self, group: GroupId) -> Result<(), Error> {
+        let Some(handle) = self.handles.write().expect(LOCK).remove(&group) else {
+            return Err(Error::Group {
+                group,
+                reason: "does not exist".to_owned(),
+            });
+        };
+        handle.shared.hosted()?.delete(group)
+    }
+
+    /// Changes what a partition knows of its topic, from its next append on.
+    pub fn set_config(&self, group: GroupId, config: TopicConfig) {
+        if let Some(handle) = self.partition(group) {
+            handle.shared.set_config(config);
+        }
+    }
+
+    /// Seals all that is committed; for tests, benchmarks and a tidy end.
+    pub fn seal_all(&self) {
+        self.each(Request::SealAll);
+    }
+
+    pub fn run_retention(&self) {
+        self.each(Request::Retention);
+    }
+
+    pub fn run_compaction(&self) {
+        self.each(Request::Compaction);
+    }
+
+    /// Bytes of the logs and of the families of all directories.
+    pub fn disk_bytes(&self) -> Result<(u64, u64), Error> {
+        let mut sum = (0, 0);
+        for OnlineShard { hosted, .. } in &self.shards {
+            let family_bytes = hosted
+                .shard
+                .family_bytes()
+                .map_err(|error| Error::Storage {
+                    path: hosted.path.clone(),
+                    error,
+                })?;
+            sum = (sum.0 + hosted.shard.log_bytes(), sum.1 + family_bytes);
+        }
+        Ok(sum)
+    }
+
+    fn each(&self, request: fn(std::sync::mpsc::Sender<()>) -> Request) {
+        for shard in &self.shards {
+            shard.housekeeper.ask(request);
+        }
+    }
+}
+
+type Started = (OnlineShard, Vec<(GroupId, Handle)>);
+
+fn open_directory(
+    path: &Path,
+    options: &EngineOptions,
+    config_of: &dyn Fn(GroupId) -> TopicConfig,
+) -> Result<Started, Error> {
+    let hosted = Hosted::open(path, options)?;
+    let handles = hosted.start_all(config_of);
+    let name = format!("keep {}", path.display());
+    let housekeeper = Housekeeper::spawn(hosted.clone(), options.housekeeping.clone(), &name)
+        .map_err(|error| Error::Io {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+    Ok((
+        OnlineShard {
+            housekeeper,
+            hosted,
+        },
+        handles,
+    ))
+}
+
+impl From<families::Error> for Error {
+    fn from(error: families::Error) -> Error {
+        let path = match &error {
+            families::Error::Io { path, .. } | families::Error::Corrupt { path, .. } => {
+                path.clone()
+            }
+        };
+        Error::Storage {
+            path,
+            error: error.into(),
+        }
+    }
+}
