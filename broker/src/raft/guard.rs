@@ -38,6 +38,7 @@ pub(super) struct Guarded<L> {
     first: Cell<u64>,
     last: Cell<u64>,
     fault: RefCell<Option<String>>,
+    wanted_snapshot: Cell<Option<u64>>,
 }
 
 impl<L: GroupLog> Guarded<L> {
@@ -78,7 +79,14 @@ impl<L: GroupLog> Guarded<L> {
             first: Cell::new(first),
             last: Cell::new(last),
             fault: RefCell::new(None),
+            wanted_snapshot: Cell::new(None),
         })
+    }
+
+    /// The index that a snapshot must have at least, if one is to be made.
+    pub(super) fn take_snapshot_request(&mut self) -> Option<u64> {
+        let wanted = self.wanted_snapshot.take();
+        self.log.take_snapshot_request().or(wanted)
     }
 
     /// What the log failed at since the group was opened.
@@ -167,11 +175,17 @@ impl<L: GroupLog> Storage for Guarded<L> {
     fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
         let not_yet = raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable);
         match self.log.snapshot(request_index, to) {
-            Ok(snapshot) if !snapshot.is_empty() => Ok(snapshot),
-            Ok(_) => {
+            Ok(snapshot) if snapshot.is_empty() => {
                 self.remember(format_args!("read a snapshot"), &"it is empty");
                 Err(not_yet)
             }
+            // A replica ignores a snapshot of a time when it was no member, and one that ends before the log starts would have
+            // to be followed by another: `raft` sends either again and again.
+            Ok(snapshot) if !is_useful(&snapshot, request_index, self.first_index()?, to) => {
+                self.wanted_snapshot.set(Some(request_index));
+                Err(not_yet)
+            }
+            Ok(snapshot) => Ok(snapshot),
             Err(error) if error == not_yet => Err(error),
             Err(error) => {
                 self.remember(format_args!("read a snapshot"), &error);
@@ -179,4 +193,13 @@ impl<L: GroupLog> Storage for Guarded<L> {
             }
         }
     }
+}
+
+fn is_useful(snapshot: &Snapshot, wanted: u64, first: u64, to: u64) -> bool {
+    let metadata = snapshot.get_metadata();
+    let members = metadata.get_conf_state();
+    let is_member = [&members.voters, &members.learners, &members.voters_outgoing]
+        .iter()
+        .any(|peers| peers.contains(&to));
+    is_member && metadata.index >= wanted && metadata.index + 1 >= first
 }

@@ -21,6 +21,9 @@ mod status;
 mod waiters;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use guard::OpenError;
 pub use membership::ChangeRefusal;
 pub use reply::{Failure, Reply};

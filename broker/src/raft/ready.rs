@@ -169,7 +169,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
 
     /// Raft asked the log for a snapshot that was not there; it asks again with the next heartbeat's response.
     fn offer_snapshot(&mut self) -> Result<(), Fault> {
-        let Some(wanted) = self.node.mut_store().log.take_snapshot_request() else {
+        let Some(wanted) = self.node.mut_store().take_snapshot_request() else {
             return Ok(());
         };
         let raft = &self.node.raft;

@@ -111,8 +111,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
     /// `Settings::max_batches_in_flight` of them.
     pub fn persisted<E: std::fmt::Display>(&self, token: u64, result: Result<(), E>) {
         let result = result.map_err(|error| error.to_string());
-        self.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue(Event::Persisted { token, result });
+        self.queue_regardless(Event::Persisted { token, result });
     }
 
     /// All else: `add`, `remove`, `status`... A [`Reply`] that `call` owns is answered even if the worker stops first.
@@ -149,8 +148,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
 
     /// Never refused: without it raft sends `peer` nothing any more. There is at most one for each snapshot sent.
     pub fn report_snapshot(&self, group: GroupId, peer: PeerId, status: SnapshotStatus) {
-        self.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue(Event::Call(Box::new(move |worker| {
+        self.queue_regardless(Event::Call(Box::new(move |worker| {
             worker.report_snapshot(group, peer, status);
         })));
     }
@@ -163,6 +161,11 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
             })
             .map(|_| ())
             .map_err(|_| QueueFull)
+    }
+
+    fn queue_regardless(&self, event: Event<L, S, T>) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.queue(event);
     }
 
     fn queue(&self, event: Event<L, S, T>) {
@@ -216,14 +219,14 @@ where
     /// Lets the worker finish what it is at; whoever still waits for an answer hears [`Failure::Stopped`]. An error is the
     /// worker's panic.
     pub fn stop(mut self) -> std::thread::Result<()> {
-        self.handle.queue(Event::Stop);
+        self.handle.queue_regardless(Event::Stop);
         self.thread.take().map_or(Ok(()), JoinHandle::join)
     }
 }
 
 impl<L: LogStore, S: StateMachine, T: Transport> Drop for Runtime<L, S, T> {
     fn drop(&mut self) {
-        self.handle.queue(Event::Stop);
+        self.handle.queue_regardless(Event::Stop);
     }
 }
 
@@ -249,6 +252,7 @@ fn run<L: LogStore, S: StateMachine, T: Transport>(
         };
         let mut taken = 0;
         while let Some(next) = event {
+            queued.fetch_sub(1, Ordering::Relaxed);
             match next {
                 Event::Stop => return,
                 Event::Command {
@@ -265,7 +269,6 @@ fn run<L: LogStore, S: StateMachine, T: Transport>(
                 Event::Persisted { token, result } => worker.persisted(token, result),
                 Event::Call(call) => call(&mut worker),
             }
-            queued.fetch_sub(1, Ordering::Relaxed);
             taken += 1;
             event = match taken < MAX_EVENTS_PER_RUN {
                 true => queue.try_recv().ok(),
