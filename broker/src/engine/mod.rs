@@ -22,6 +22,7 @@ use crate::partition::TopicConfig;
 use crate::raft::ports::{GroupId, PeerId};
 use crate::raft::settings::Settings;
 use crate::storage::shard::ShardOptions;
+use crate::storage::stats::Stats;
 use crate::storage::{self, families};
 use hosted::Hosted;
 use housekeeper::{Housekeeper, Request};
@@ -196,6 +197,14 @@ impl Engine {
             sum = (sum.0 + hosted.shard.log_bytes(), sum.1 + family_bytes);
         }
         Ok(sum)
+    }
+
+    /// What each directory has done since it was opened.
+    pub fn stats(&self) -> Vec<Stats> {
+        self.shards
+            .iter()
+            .map(|shard| shard.hosted.shard.stats())
+            .collect()
     }
 
     fn each(&self, request: fn(std::sync::mpsc::Sender<()>) -> Request) {

@@ -83,8 +83,10 @@ impl Shard {
             let rows = chunk
                 .into_iter()
                 .map(|(base, data, _)| (keys::record(id, generation, base), data));
-            self.families
+            let written = self
+                .families
                 .ingest(keys::family(id, &run), &mut rows.into_iter())?;
+            self.counters.ingested(written);
             added.push(run);
             base = next;
         }

@@ -21,6 +21,7 @@ pub mod retention;
 pub mod rows;
 pub mod seal;
 pub mod shard;
+pub mod stats;
 pub mod writer;
 
 pub use error::Error;

@@ -108,7 +108,9 @@ impl Shard {
             self.families
                 .drop_range(keys::family(checkpoint.group, run), &from, &to)?;
         }
-        Ok(removed.iter().map(|run| run.bytes).sum())
+        let bytes = removed.iter().map(|run| run.bytes).sum();
+        self.counters.expired(bytes);
+        Ok(bytes)
     }
 
     /// Bytes of a group's records, sealed and not.

@@ -107,8 +107,10 @@ impl Shard {
                     cuts.push(update);
                 } else if found.bytes >= self.options.packed_below_bytes {
                     let (run, rows) = read_run(&group, found, false)?;
-                    self.families
+                    let bytes = self
+                        .families
                         .ingest(keys::record_family(checkpoint.group), &mut rows.into_iter())?;
+                    self.counters.ingested(bytes);
                     update.added.push(run);
                     // One big run at a time: the next one's memory is this one's.
                     self.write_rows(vec![update], &mut report)?;
@@ -127,6 +129,7 @@ impl Shard {
         }
         self.write_pack(pack, &mut report)?;
         self.write_rows(cuts, &mut report)?;
+        self.counters.sealed(report.runs, report.bytes);
         Ok(report)
     }
 
@@ -147,7 +150,8 @@ impl Shard {
     fn write_pack(&self, pack: Pack, report: &mut SealReport) -> Result<(), Error> {
         for (family, mut rows) in pack.rows {
             rows.sort_by(|a, b| a.0.cmp(&b.0));
-            self.families.ingest(family, &mut rows.into_iter())?;
+            let bytes = self.families.ingest(family, &mut rows.into_iter())?;
+            self.counters.ingested(bytes);
         }
         self.write_rows(pack.updates, report)
     }

@@ -15,6 +15,7 @@ use super::ids::Offset;
 use super::keys;
 use super::log::{Located, LogOptions, LogReader, Position, Record, SharedLog};
 use super::rows::{GroupRow, Run};
+use super::stats::{Counters, Stats};
 use crate::raft::ports::{GroupId, PeerId, Write};
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, HardState, Snapshot};
@@ -72,6 +73,7 @@ pub struct Shard {
     /// Groups whose rows or entries make no sense, and why.
     damaged: BTreeMap<GroupId, Error>,
     room: AtomicBool,
+    pub(super) counters: Counters,
 }
 
 /// What the shard holds of one group.
@@ -160,6 +162,7 @@ impl Shard {
             rows: Mutex::new(()),
             damaged,
             room: AtomicBool::new(true),
+            counters: Counters::default(),
         };
         shard.refresh_room();
         Ok(shard)
@@ -255,6 +258,8 @@ impl Shard {
             }));
         }
         let located = log.append(&records)?;
+        self.counters
+            .appended(located.iter().map(|located| u64::from(located.len)).sum());
         // Still under the log's lock: whoever holds it sees every written entry with its place.
         for (record, located) in records.iter().zip(located) {
             let Ok(group) = self.group(record.group()) else {
@@ -272,7 +277,9 @@ impl Shard {
 
     /// Everything appended before is durable on return.
     pub fn sync(&self) -> Result<(), Error> {
-        Ok(self.log.lock().expect(LOCK).sync()?)
+        self.log.lock().expect(LOCK).sync()?;
+        self.counters.synced();
+        Ok(())
     }
 
     /// Counts a synced batch's entries into the cache of the tail.
@@ -315,6 +322,11 @@ impl Shard {
                 );
             }
         }
+    }
+
+    /// What was done since the shard was opened.
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
     }
 
     pub fn log_bytes(&self) -> u64 {
