@@ -79,7 +79,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         if config.peer == 0 {
             return Err(OpenError::NoPeer);
         }
-        let log = Guarded::open(log, config.applied)?;
+        let log = Guarded::open(log, config.applied, config.membership_index)?;
         let node = RawNode::new(
             &settings.raft(config.peer, config.applied),
             log,
@@ -268,7 +268,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
     }
 
     /// Whether the message was one for this replica to take.
-    pub(super) fn message(&mut self, message: Message) -> Result<bool, Fault> {
+    pub(super) fn message(&mut self, mut message: Message) -> Result<bool, Fault> {
         if !self.is_acceptable(&message) {
             return Ok(false);
         }
@@ -287,6 +287,14 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
                     message.commit,
                     log.last_index()
                 )));
+            }
+            // Raft ignores it for its earlier term, and with it the commit index it carries. But that may be all that still
+            // gets this replica elected: of two voters the leader was demoted, knows so, has the longer log, and is the one
+            // whose vote the other still asks for. What is committed is so in every term.
+            MessageType::MsgRequestPreVoteResponse
+                if message.reject && message.commit > log.committed =>
+            {
+                message.term = message.term.max(self.node.raft.term);
             }
             _ => {}
         }

@@ -43,7 +43,7 @@ pub(super) struct Guarded<L> {
 
 impl<L: GroupLog> Guarded<L> {
     /// Checks all that `raft` would otherwise assert while it starts.
-    pub(super) fn open(log: L, applied: u64) -> Result<Self, OpenError> {
+    pub(super) fn open(log: L, applied: u64, membership: u64) -> Result<Self, OpenError> {
         let mut start = log.initial_state()?;
         let (first, last) = (log.first_index()?, log.last_index()?);
         if applied + 1 < first || applied > last {
@@ -59,8 +59,10 @@ impl<L: GroupLog> Guarded<L> {
             // A log that was just bootstrapped behind an index above 0: nobody ever voted in its term.
             hard_state.term = last_term;
         }
-        // A commit index alone costs no sync, so the state machine may know a later one: what it applied was committed.
-        hard_state.commit = hard_state.commit.max(applied);
+        // A commit index alone costs no sync, so the state machine or the membership may know of a later one: what was applied
+        // was committed. Without it, a replica that was demoted by a change that it no longer knows to be committed neither
+        // stands for election nor tells the others how far they may go.
+        hard_state.commit = hard_state.commit.max(applied).max(membership);
         if hard_state.commit > last {
             return Err(OpenError::CommitMissing {
                 commit: hard_state.commit,

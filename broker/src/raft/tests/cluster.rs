@@ -434,3 +434,56 @@ fn acknowledged_by_the_leader_alone_is_lost_with_it_and_that_is_told() {
     cluster.tick(60);
     assert_eq!(cluster.status(1).role, Role::Candidate);
 }
+
+#[test]
+fn a_refusal_from_an_earlier_term_still_tells_what_is_committed() {
+    let mut cluster = Cluster::new(&[1, 2], &[]);
+    cluster.cut_off.insert(2);
+    let mut append = message(MessageType::MsgAppend, 2, 1, 4);
+    (append.index, append.log_term, append.commit) = (1, 1, 2);
+    let entries: Vec<Entry> = (2..=5)
+        .map(|index| {
+            let mut entry = Entry::default();
+            (entry.index, entry.term) = (index, 4);
+            entry
+        })
+        .collect();
+    append.set_entries(entries.into());
+    cluster.worker(1).message(GROUP, append);
+    cluster.settle();
+    // It stands in term 5, gets no vote, and asks again before it stands in term 6.
+    cluster.tick(20);
+    let grant = message(MessageType::MsgRequestPreVoteResponse, 2, 1, 5);
+    cluster.worker(1).message(GROUP, grant);
+    cluster.tick(20);
+    let status = cluster.status(1);
+    assert_eq!((status.term, status.commit), (5, 2));
+
+    let mut refusal = message(MessageType::MsgRequestPreVoteResponse, 2, 1, 4);
+    refusal.reject = true;
+    (refusal.commit, refusal.commit_term) = (4, 4);
+    cluster.worker(1).message(GROUP, refusal);
+    assert_eq!(cluster.status(1).commit, 4);
+}
+
+#[test]
+fn a_snapshot_from_before_a_replica_joined_is_not_sent_to_it() {
+    let mut cluster = Cluster::new(&[1, 2, 3], &[4]);
+    cluster.elect(1);
+    cluster.cut_off.insert(3);
+    cluster.append(1, "a", 2);
+    cluster.settle();
+    let (applied, state) = (cluster.status(1).applied, cluster.ledger(1).state());
+    cluster
+        .node(1)
+        .disk
+        .truncate(GROUP, applied - 1, &Default::default());
+    // 3 is sent a snapshot, which stays where the log keeps it.
+    cluster.cut_off.clear();
+    cluster.tick(5);
+    assert_eq!(cluster.ledger(3).restored, 1);
+    assert_eq!(cluster.ledger(3).state(), state);
+    cluster.change(1, &[(Learner, 4)]);
+    cluster.tick(10);
+    assert_eq!(cluster.ledger(4).commands(), ["a"]);
+}

@@ -282,7 +282,8 @@ fn run(seed: u64) -> (u64, usize) {
 #[test]
 fn whatever_happens_there_is_one_history() {
     let mut entries = 0;
-    for seed in 0..SEEDS {
+    // 1163: of two voters the leader is demoted while the other is cut off.
+    for seed in (0..SEEDS).chain([1163]) {
         entries += run(seed).1;
     }
     println!("{entries} commands committed in {SEEDS} runs");
