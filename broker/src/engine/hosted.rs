@@ -39,7 +39,6 @@ impl Transport for NoPeers {
 
 pub(super) struct Hosted {
     pub path: String,
-    // Workers end first, then the log thread: a worker that ends drops its submitter.
     workers: Vec<Runtime<Submitter, Partition, NoPeers>>,
     pub log_thread: LogThread,
     pub shard: Arc<Shard>,
@@ -354,6 +353,17 @@ impl Hosted {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Hosted {
+    /// Returns when no thread of this directory is left, so that it may be opened again.
+    fn drop(&mut self) {
+        for worker in self.workers.drain(..) {
+            if worker.stop().is_err() {
+                tracing::error!(path = %self.path, "a raft worker panicked");
+            }
         }
     }
 }
