@@ -33,6 +33,8 @@ pub(super) fn database(settings: &Settings) -> Options {
     options.set_paranoid_checks(true);
     options.set_max_open_files(settings.max_open_files);
     options.set_max_background_jobs(2);
+    // By default 16 for each family, 300 in all, start for a moment at every open.
+    options.set_max_file_opening_threads(4);
     // Nobody reads them, and without the switch they are collected every 10 minutes from all families.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
