@@ -8,7 +8,7 @@ use crate::raft::runtime::{self, Runtime, RuntimeSettings};
 use crate::raft::{Failure, GroupConfig, Reply, Role, Worker};
 use crate::storage;
 use crate::storage::disk::OsDisk;
-use crate::storage::families::rocks::{RocksFamilies, RocksOptions};
+use crate::storage::families::rocks::RocksFamilies;
 use crate::storage::shard::Shard;
 use crate::storage::writer::{LogThread, Submitter};
 use bytes::Bytes;
@@ -84,7 +84,7 @@ impl Hosted {
         };
         std::fs::create_dir_all(path).map_err(io)?;
         let disk = OsDisk::open(path.join("log")).map_err(io)?;
-        let families = RocksFamilies::open(path.join("families"), &RocksOptions::default())?;
+        let families = RocksFamilies::open(path.join("families"))?;
         let shard = Shard::open(
             Arc::new(disk),
             Arc::new(families),

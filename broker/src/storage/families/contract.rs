@@ -1,296 +1,430 @@
-//! What every implementation of the port does alike, and what RocksDB does besides.
+//! What every implementation of the port promises, held against RocksDB and against the twin.
+#![allow(clippy::unwrap_used)]
 
-use super::rocks::{RocksFamilies, RocksOptions};
+use super::rocks::RocksFamilies;
 use super::twin::TwinFamilies;
 use super::{Error, Families, Family};
 use bytes::Bytes;
-use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
+use tempfile::TempDir;
 
-const RECORDS: Family = Family::Records(3);
-const PACKED: Family = Family::Packed(1);
+pub(super) const RECORDS: Family = Family::Records(3);
+pub(super) const PACKED: Family = Family::Packed(1);
 
-fn rocks(path: &Path) -> RocksFamilies {
-    RocksFamilies::open(path, &RocksOptions::default()).expect("the families open")
+pub(super) trait Subject {
+    fn families(&self) -> &dyn Families;
+    /// An orderly stop and start.
+    fn reopen(&mut self);
+    /// A stop without warning, of which nothing unflushed survives.
+    fn crash(&mut self);
 }
 
-fn both(check: impl Fn(&dyn Families)) {
-    check(&TwinFamilies::new());
-    let dir = tempfile::tempdir().expect("a folder");
-    check(&rocks(dir.path()));
+pub(super) struct Rocks {
+    folder: TempDir,
+    families: Option<RocksFamilies>,
 }
 
-fn key(n: u64) -> Vec<u8> {
-    n.to_be_bytes().to_vec()
+impl Rocks {
+    pub(super) fn new() -> Rocks {
+        Rocks::at(TempDir::new().unwrap())
+    }
+
+    fn at(folder: TempDir) -> Rocks {
+        let families = Some(RocksFamilies::open(folder.path()).unwrap());
+        Rocks { folder, families }
+    }
 }
 
-fn rows(keys: std::ops::Range<u64>, bytes: usize) -> Vec<(Vec<u8>, Bytes)> {
-    keys.map(|n| (key(n), Bytes::from(vec![n as u8; bytes])))
-        .collect()
+impl Subject for Rocks {
+    fn families(&self) -> &dyn Families {
+        self.families.as_ref().unwrap()
+    }
+
+    fn reopen(&mut self) {
+        self.families = None;
+        self.families = Some(RocksFamilies::open(self.folder.path()).unwrap());
+    }
+
+    fn crash(&mut self) {
+        let left = TempDir::new().unwrap();
+        copy(self.folder.path(), left.path());
+        *self = Rocks::at(left);
+    }
 }
 
-fn ingest(families: &dyn Families, family: Family, keys: std::ops::Range<u64>) {
-    families
-        .ingest(family, &mut rows(keys, 100).into_iter())
-        .expect("ingest");
-}
-
-fn found(families: &dyn Families, family: Family, from: u64, to: u64) -> Vec<u64> {
-    let mut keys = Vec::new();
-    families
-        .scan(family, &key(from), &key(to), 0, &mut |key, _| {
-            keys.push(u64::from_be_bytes(key.try_into().expect("eight bytes")));
-            true
-        })
-        .expect("scan");
-    keys
-}
-
-#[test]
-fn ingested_rows_are_found_within_bounds_and_in_order() {
-    both(|families| {
-        ingest(families, RECORDS, 10..20);
-        ingest(families, RECORDS, 20..30);
-        ingest(families, Family::Records(4), 0..100);
-        assert_eq!(
-            found(families, RECORDS, 0, 1000),
-            (10..30).collect::<Vec<_>>()
-        );
-        assert_eq!(
-            found(families, RECORDS, 15, 25),
-            (15..25).collect::<Vec<_>>()
-        );
-        assert!(found(families, RECORDS, 30, 40).is_empty());
-        assert!(found(families, RECORDS, 25, 15).is_empty());
-        let mut seen = 0;
-        let stop = &mut |_: &[u8], _: &[u8]| {
-            seen += 1;
-            seen < 3
-        };
-        families
-            .scan(RECORDS, &key(0), &key(100), 4096, stop)
-            .expect("scan");
-        assert_eq!(seen, 3);
-        assert_eq!(
-            families.get(RECORDS, &key(12)).expect("get"),
-            Some(Bytes::from(vec![12; 100]))
-        );
-        assert_eq!(families.get(PACKED, &key(12)).expect("get"), None);
-        let last = |from, at| {
-            families
-                .last_at_or_before(RECORDS, &key(from), &key(at))
-                .expect("look up")
-        };
-        assert_eq!(last(0, 99).map(|(k, _)| k), Some(key(29)));
-        assert_eq!(last(0, 15).map(|(k, _)| k), Some(key(15)));
-        assert_eq!(last(0, 9), None);
-        assert_eq!(last(30, 50), None, "the lower bound holds");
-    });
-}
-
-#[test]
-fn rows_out_of_order_or_in_the_wrong_family_are_refused_and_leave_nothing() {
-    both(|families| {
-        let mut unsorted = rows(0..3, 10);
-        unsorted.reverse();
-        assert!(families.ingest(RECORDS, &mut unsorted.into_iter()).is_err());
-        assert!(
-            families
-                .ingest(Family::Rows, &mut rows(0..3, 10).into_iter())
-                .is_err()
-        );
-        assert!(found(families, RECORDS, 0, 100).is_empty());
-        assert_eq!(
-            families
-                .ingest(RECORDS, &mut std::iter::empty())
-                .expect("nothing is nothing"),
-            0
-        );
-        ingest(families, RECORDS, 0..3);
-    });
-}
-
-#[test]
-fn dropping_a_range_leaves_its_neighbours_alone() {
-    both(|families| {
-        for family in [RECORDS, PACKED] {
-            for start in [0, 10, 20] {
-                ingest(families, family, start..start + 10);
-            }
-            // A neighbour of one row, right at the end of the range.
-            ingest(families, family, 30..31);
-            ingest(families, family, 31..40);
-            families
-                .drop_range(family, &key(10), &key(30))
-                .expect("drop");
-            let left: Vec<u64> = (0..10).chain(30..40).collect();
-            assert_eq!(found(families, family, 0, 100), left, "{family:?}");
-        }
-        families
-            .put(&[(key(1), Some(vec![1])), (key(2), Some(vec![2]))])
-            .expect("put");
-        families
-            .drop_range(Family::Rows, &key(1), &key(2))
-            .expect("drop");
-        assert_eq!(found(families, Family::Rows, 0, 100), [2]);
-    });
-}
-
-#[test]
-fn small_rows_are_put_and_deleted_together() {
-    both(|families| {
-        families
-            .put(&[(key(1), Some(vec![1])), (key(2), Some(vec![2]))])
-            .expect("put");
-        families
-            .put(&[
-                (key(1), None),
-                (key(3), Some(vec![3])),
-                (key(2), Some(vec![9])),
-            ])
-            .expect("put");
-        families.flush().expect("flush");
-        assert_eq!(found(families, Family::Rows, 0, 100), [2, 3]);
-        assert_eq!(
-            families.get(Family::Rows, &key(2)).expect("get"),
-            Some(Bytes::from_static(&[9]))
-        );
-    });
-}
-
-#[test]
-fn rocks_keeps_what_was_ingested_or_flushed_when_the_process_ends() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let families = rocks(dir.path());
-    ingest(&families, RECORDS, 0..10);
-    ingest(&families, PACKED, 0..10);
-    families.put(&[(key(1), Some(vec![1]))]).expect("put");
-    families.drop_range(PACKED, &key(0), &key(5)).expect("drop");
-    families.flush().expect("flush");
-    // As after kill -9: the files as they are now, under another process's nose.
-    let copy = tempfile::tempdir().expect("a folder");
-    copy_dir(dir.path(), copy.path());
-    let families = rocks(copy.path());
-    assert_eq!(found(&families, RECORDS, 0, 100).len(), 10);
-    assert_eq!(
-        found(&families, PACKED, 0, 100),
-        (5..10).collect::<Vec<_>>()
-    );
-    assert_eq!(found(&families, Family::Rows, 0, 100), [1]);
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).expect("list") {
-        let entry = entry.expect("list");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("type").is_dir() {
-            fs::create_dir_all(&target).expect("make");
-            copy_dir(&entry.path(), &target);
-        } else if entry.file_name() != "LOCK" {
-            fs::copy(entry.path(), &target).expect("copy");
+/// What a killed process leaves behind: the files without what it holds in memory.
+pub(super) fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
 }
 
-#[test]
-fn rocks_finds_a_flipped_bit_and_names_the_file() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let families = rocks(dir.path());
-    families
-        .ingest(RECORDS, &mut rows(0..100, 5000).into_iter())
-        .expect("ingest");
-    drop(families);
-    let is_table = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "sst");
-    let files: Vec<_> = fs::read_dir(dir.path())
-        .expect("list")
-        .map(|e| e.expect("list").path())
-        .filter(is_table)
+pub(super) struct Twin(TwinFamilies);
+
+impl Twin {
+    pub(super) fn new() -> Twin {
+        Twin(TwinFamilies::new())
+    }
+}
+
+impl Subject for Twin {
+    fn families(&self) -> &dyn Families {
+        &self.0
+    }
+
+    fn reopen(&mut self) {
+        self.0 = self.0.crash(&mut |choices| choices - 1);
+    }
+
+    fn crash(&mut self) {
+        self.0 = self.0.crash(&mut |_| 0);
+    }
+}
+
+type Row<'a> = (&'a str, &'a str);
+
+fn ingest(families: &dyn Families, family: Family, rows: &[Row<'_>]) -> Result<u64, Error> {
+    let row = |&(key, value): &Row<'_>| (key.into(), Bytes::copy_from_slice(value.as_bytes()));
+    families.ingest(family, &mut rows.iter().map(row))
+}
+
+fn put(families: &dyn Families, rows: &[(&str, Option<&str>)]) {
+    let changes: Vec<_> = rows
+        .iter()
+        .map(|(key, value)| ((*key).into(), value.map(Into::into)))
         .collect();
-    let [file] = &files[..] else {
-        panic!("one file: {files:?}")
+    families.put(&changes).unwrap();
+}
+
+/// The rows with `from <= key < to` as `key=value`, in one line.
+fn scan(families: &dyn Families, family: Family, from: &str, to: &str) -> String {
+    let mut seen = Vec::new();
+    let visit = &mut |key: &[u8], value: &[u8]| {
+        seen.push(format!("{}={}", text(key), text(value)));
+        true
     };
-    let mut bytes = fs::read(file).expect("read");
-    bytes[100_000] ^= 1;
-    fs::write(file, bytes).expect("write");
-    let families = rocks(dir.path());
-    let damaged = families
-        .scan(RECORDS, &key(0), &key(100), 0, &mut |_, _| true)
-        .expect_err("the damage is found");
-    let Error::Corrupt { reason, .. } = &damaged else {
-        panic!("{damaged}")
+    families
+        .scan(family, from.as_bytes(), to.as_bytes(), 0, visit)
+        .unwrap();
+    seen.join(" ")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[track_caller]
+fn refused(result: Result<u64, Error>) {
+    let error = result.expect_err("the ingest is refused");
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+macro_rules! contract {
+    ($($rule:ident)*) => {
+        mod rocks {
+            $(#[test] fn $rule() { super::$rule(&mut super::Rocks::new()); })*
+        }
+        mod twin {
+            $(#[test] fn $rule() { super::$rule(&mut super::Twin::new()); })*
+        }
     };
-    assert!(
-        reason.contains(&*file.file_name().expect("a name").to_string_lossy()),
-        "{reason}"
+}
+
+contract! {
+    a_scan_keeps_to_its_bounds_and_to_the_order_of_keys
+    a_visitor_ends_the_scan
+    the_last_row_lies_between_both_bounds
+    rows_that_do_not_ascend_are_refused_whole
+    records_over_present_ones_are_refused
+    packed_runs_interleave
+    no_rows_are_no_file
+    rows_are_not_ingested_and_unknown_families_are_refused
+    small_rows_are_changed_and_read_at_once
+    a_crash_loses_what_was_not_flushed
+    an_ingested_run_survives_a_crash
+    dropping_a_run_leaves_the_ones_around_it
+    dropping_part_of_a_run_leaves_the_rest_of_it
+    a_dropped_range_can_be_ingested_anew
+    a_dropped_range_of_small_rows_is_gone
+    rows_of_a_mebibyte_come_back
+    disk_bytes_follow_what_is_ingested_and_dropped
+    families_are_apart
+    an_empty_or_inverted_range_holds_nothing
+}
+
+fn a_scan_keeps_to_its_bounds_and_to_the_order_of_keys(subject: &mut dyn Subject) {
+    let families = subject.families();
+    ingest(families, RECORDS, &[("d", "4"), ("e", "5")]).unwrap();
+    ingest(families, RECORDS, &[("a", "1"), ("b", "2"), ("c", "3")]).unwrap();
+    assert_eq!(scan(families, RECORDS, "", "z"), "a=1 b=2 c=3 d=4 e=5");
+    assert_eq!(scan(families, RECORDS, "b", "d"), "b=2 c=3");
+    assert_eq!(scan(families, RECORDS, "bb", "dd"), "c=3 d=4");
+    let mut seen = 0;
+    let visit = &mut |_: &[u8], _: &[u8]| {
+        seen += 1;
+        true
+    };
+    families.scan(RECORDS, b"a", b"z", 1 << 20, visit).unwrap();
+    assert_eq!(seen, 5);
+}
+
+fn a_visitor_ends_the_scan(subject: &mut dyn Subject) {
+    let families = subject.families();
+    ingest(families, RECORDS, &[("a", "1"), ("b", "2"), ("c", "3")]).unwrap();
+    let mut seen = Vec::new();
+    let visit = &mut |key: &[u8], _: &[u8]| {
+        seen.push(key.to_vec());
+        seen.len() < 2
+    };
+    families.scan(RECORDS, b"a", b"z", 0, visit).unwrap();
+    assert_eq!(seen, [b"a", b"b"]);
+}
+
+fn the_last_row_lies_between_both_bounds(subject: &mut dyn Subject) {
+    let families = subject.families();
+    ingest(families, RECORDS, &[("b", "2"), ("d", "4")]).unwrap();
+    put(families, &[("b", Some("2")), ("d", Some("4"))]);
+    for family in [RECORDS, Family::Rows] {
+        let last = |from: &str, at: &str| {
+            let row = families.last_at_or_before(family, from.as_bytes(), at.as_bytes());
+            row.unwrap()
+                .map_or("none".into(), |(key, _)| text(&key).to_owned())
+        };
+        assert_eq!(last("a", "a"), "none");
+        assert_eq!(last("a", "b"), "b");
+        assert_eq!(last("a", "c"), "b");
+        assert_eq!(last("b", "b"), "b");
+        assert_eq!(last("c", "cc"), "none");
+        assert_eq!(last("a", "z"), "d");
+        assert_eq!(last("d", "b"), "none");
+    }
+}
+
+fn rows_that_do_not_ascend_are_refused_whole(subject: &mut dyn Subject) {
+    let families = subject.families();
+    for family in [RECORDS, PACKED] {
+        refused(ingest(families, family, &[("b", "2"), ("a", "1")]));
+        refused(ingest(families, family, &[("a", "1"), ("a", "1")]));
+        assert_eq!(scan(families, family, "", "z"), "");
+        ingest(families, family, &[("a", "1"), ("b", "2")]).unwrap();
+        assert_eq!(scan(families, family, "", "z"), "a=1 b=2");
+    }
+}
+
+fn records_over_present_ones_are_refused(subject: &mut dyn Subject) {
+    let families = subject.families();
+    ingest(families, RECORDS, &[("c", "3"), ("f", "6")]).unwrap();
+    refused(ingest(families, RECORDS, &[("c", "again")]));
+    refused(ingest(families, RECORDS, &[("b", "2"), ("d", "4")]));
+    refused(ingest(families, RECORDS, &[("a", "1"), ("g", "7")]));
+    ingest(families, RECORDS, &[("d", "4"), ("e", "5")]).unwrap();
+    ingest(families, RECORDS, &[("g", "7")]).unwrap();
+    assert_eq!(scan(families, RECORDS, "", "z"), "c=3 d=4 e=5 f=6 g=7");
+}
+
+fn packed_runs_interleave(subject: &mut dyn Subject) {
+    let families = subject.families();
+    ingest(families, PACKED, &[("a1", "1"), ("b1", "2"), ("c1", "3")]).unwrap();
+    ingest(families, PACKED, &[("a2", "4"), ("b2", "5"), ("c2", "6")]).unwrap();
+    let all = "a1=1 a2=4 b1=2 b2=5 c1=3 c2=6";
+    assert_eq!(scan(families, PACKED, "", "z"), all);
+    subject.crash();
+    assert_eq!(scan(subject.families(), PACKED, "", "z"), all);
+}
+
+fn no_rows_are_no_file(subject: &mut dyn Subject) {
+    let families = subject.families();
+    let before = families.disk_bytes().unwrap();
+    assert_eq!(ingest(families, RECORDS, &[]).unwrap(), 0);
+    assert_eq!(families.disk_bytes().unwrap(), before);
+}
+
+fn rows_are_not_ingested_and_unknown_families_are_refused(subject: &mut dyn Subject) {
+    let families = subject.families();
+    refused(ingest(families, Family::Rows, &[("a", "1")]));
+    refused(ingest(families, Family::Records(16), &[("a", "1")]));
+    refused(ingest(families, Family::Packed(2), &[("a", "1")]));
+    let error = families.get(Family::Records(16), b"a").unwrap_err();
+    assert!(error.to_string().contains("no family"), "{error}");
+}
+
+fn small_rows_are_changed_and_read_at_once(subject: &mut dyn Subject) {
+    let families = subject.families();
+    put(families, &[("a", Some("1")), ("b", Some("2"))]);
+    put(families, &[("a", None), ("b", Some("3")), ("c", Some(""))]);
+    assert_eq!(scan(families, Family::Rows, "", "z"), "b=3 c=");
+    let get = |key: &[u8]| families.get(Family::Rows, key).unwrap();
+    assert_eq!(get(b"a"), None);
+    assert_eq!(get(b"b").as_deref(), Some(&b"3"[..]));
+    assert_eq!(get(b"c").as_deref(), Some(&b""[..]));
+    families.put(&[]).unwrap();
+    subject.reopen();
+    assert_eq!(scan(subject.families(), Family::Rows, "", "z"), "b=3 c=");
+}
+
+fn a_crash_loses_what_was_not_flushed(subject: &mut dyn Subject) {
+    let families = subject.families();
+    put(
+        families,
+        &[("a", Some("1")), ("b", Some("2")), ("c", Some("3"))],
+    );
+    families.flush().unwrap();
+    put(families, &[("a", Some("new")), ("b", None)]);
+    families.drop_range(Family::Rows, b"c", b"d").unwrap();
+    put(families, &[("d", Some("4"))]);
+    assert_eq!(scan(families, Family::Rows, "", "z"), "a=new d=4");
+    subject.crash();
+    assert_eq!(
+        scan(subject.families(), Family::Rows, "", "z"),
+        "a=1 b=2 c=3"
+    );
+    subject.crash();
+    assert_eq!(
+        scan(subject.families(), Family::Rows, "", "z"),
+        "a=1 b=2 c=3"
     );
 }
 
-#[test]
-fn rocks_files_of_partitions_lie_at_the_bottom_and_give_their_space_back() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let families = rocks(dir.path());
-    for n in 0..20 {
-        families
-            .ingest(RECORDS, &mut rows(n * 100..n * 100 + 100, 1000).into_iter())
-            .expect("ingest");
+fn an_ingested_run_survives_a_crash(subject: &mut dyn Subject) {
+    for family in [RECORDS, PACKED] {
+        ingest(subject.families(), family, &[("a", "1"), ("b", "2")]).unwrap();
+        subject.crash();
+        assert_eq!(scan(subject.families(), family, "", "z"), "a=1 b=2");
     }
-    let full = families.disk_bytes().expect("size");
-    assert!(full > 2_000_000, "{full}");
-    families
-        .drop_range(RECORDS, &key(0), &key(1000))
-        .expect("drop");
-    let half = families.disk_bytes().expect("size");
-    assert!(half < full * 6 / 10, "{half} of {full} bytes are left");
 }
 
-#[derive(Clone, Debug)]
-enum Op {
-    Ingest(u64, u64),
-    Put(u64, Option<u8>),
-    Drop(Family, u64, u64),
-    Flush,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let family = prop_oneof![Just(PACKED), Just(Family::Rows)];
-    prop_oneof![
-        (0..50u64, 1..10u64).prop_map(|(from, len)| Op::Ingest(from, len)),
-        (0..50u64, any::<Option<u8>>()).prop_map(|(key, value)| Op::Put(key, value)),
-        (family, 0..50u64, 1..20u64).prop_map(|(family, from, len)| Op::Drop(family, from, len)),
-        Just(Op::Flush),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn rocks_and_its_twin_answer_alike(ops in prop::collection::vec(op(), 1..40)) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (rocks, twin) = (rocks(dir.path()), TwinFamilies::new());
-        for op in ops {
-            for families in [&rocks as &dyn Families, &twin] {
-                match &op {
-                    // Only where nothing is: that is the port's rule.
-                    Op::Ingest(from, len) => {
-                        let free = found(families, PACKED, *from, from + len).is_empty();
-                        if free {
-                            ingest(families, PACKED, *from..from + len);
-                        }
-                    }
-                    Op::Put(n, value) => families.put(&[(key(*n), value.map(|v| vec![v]))]).expect("put"),
-                    Op::Drop(family, from, len) => families.drop_range(*family, &key(*from), &key(from + len)).expect("drop"),
-                    Op::Flush => families.flush().expect("flush"),
-                }
-            }
-            for family in [PACKED, Family::Rows] {
-                prop_assert_eq!(found(&rocks, family, 0, 100), found(&twin, family, 0, 100));
-            }
-            for at in [0, 7, 25, 60] {
-                let last = |families: &dyn Families| families.last_at_or_before(PACKED, &key(3), &key(at)).expect("look up");
-                prop_assert_eq!(last(&rocks), last(&twin));
-            }
+fn dropping_a_run_leaves_the_ones_around_it(subject: &mut dyn Subject) {
+    for family in [RECORDS, PACKED] {
+        let families = subject.families();
+        // The last one is a single row whose key is the bound itself.
+        for run in ["a", "b", "c", "d"] {
+            let (first, last) = (format!("{run}1"), format!("{run}9"));
+            let rows = [(first.as_str(), run), (last.as_str(), run)];
+            ingest(families, family, &rows[..if run == "d" { 1 } else { 2 }]).unwrap();
         }
+        families.drop_range(family, b"b1", b"d1").unwrap();
+        let rest = "a1=a a9=a d1=d";
+        assert_eq!(scan(families, family, "", "z"), rest);
+        assert_eq!(families.get(family, b"b1").unwrap(), None);
+        let last = families.last_at_or_before(family, b"b", b"d0").unwrap();
+        assert_eq!(last, None);
+        if family == PACKED {
+            families.flush().unwrap();
+        }
+        subject.crash();
+        assert_eq!(scan(subject.families(), family, "", "z"), rest);
     }
+}
+
+fn dropping_part_of_a_run_leaves_the_rest_of_it(subject: &mut dyn Subject) {
+    for family in [RECORDS, PACKED] {
+        let families = subject.families();
+        ingest(families, family, &[("a", "1"), ("b", "2"), ("c", "3")]).unwrap();
+        ingest(families, family, &[("d", "4"), ("e", "5"), ("f", "6")]).unwrap();
+        families.drop_range(family, b"b", b"f").unwrap();
+        assert_eq!(scan(families, family, "", "z"), "a=1 f=6");
+        families.drop_range(family, b"b", b"f").unwrap();
+        families.flush().unwrap();
+        subject.crash();
+        assert_eq!(scan(subject.families(), family, "", "z"), "a=1 f=6");
+    }
+}
+
+fn a_dropped_range_can_be_ingested_anew(subject: &mut dyn Subject) {
+    for family in [RECORDS, PACKED] {
+        let families = subject.families();
+        ingest(families, family, &[("a", "1"), ("b", "2"), ("c", "3")]).unwrap();
+        families.drop_range(family, b"b", b"c").unwrap();
+        ingest(families, family, &[("b", "new")]).unwrap();
+        assert_eq!(scan(families, family, "", "z"), "a=1 b=new c=3");
+        subject.crash();
+        let families = subject.families();
+        assert_eq!(scan(families, family, "", "z"), "a=1 b=new c=3");
+        families.drop_range(family, b"a", b"z").unwrap();
+        ingest(families, family, &[("a", "new"), ("c", "new")]).unwrap();
+        assert_eq!(scan(families, family, "", "z"), "a=new c=new");
+        subject.reopen();
+        assert_eq!(scan(subject.families(), family, "", "z"), "a=new c=new");
+    }
+}
+
+fn a_dropped_range_of_small_rows_is_gone(subject: &mut dyn Subject) {
+    let families = subject.families();
+    put(families, &[("a", Some("old")), ("b", Some("old"))]);
+    families.flush().unwrap();
+    put(families, &[("b", Some("new")), ("c", Some("new"))]);
+    families.flush().unwrap();
+    families.drop_range(Family::Rows, b"b", b"c").unwrap();
+    assert_eq!(scan(families, Family::Rows, "", "z"), "a=old c=new");
+    families.flush().unwrap();
+    subject.crash();
+    let families = subject.families();
+    assert_eq!(scan(families, Family::Rows, "", "z"), "a=old c=new");
+    put(families, &[("b", Some("newest"))]);
+    assert_eq!(
+        scan(families, Family::Rows, "", "z"),
+        "a=old b=newest c=new"
+    );
+}
+
+fn rows_of_a_mebibyte_come_back(subject: &mut dyn Subject) {
+    let families = subject.families();
+    let value = |n: u8| Bytes::from((0..1 << 20).map(|i| i as u8 ^ n).collect::<Vec<u8>>());
+    let mut rows = (0..4).map(|n| (vec![n], value(n)));
+    let bytes = families.ingest(RECORDS, &mut rows).unwrap();
+    assert!(bytes >= 4 << 20, "{bytes}");
+    subject.reopen();
+    let families = subject.families();
+    for n in 0..4 {
+        assert_eq!(families.get(RECORDS, &[n]).unwrap(), Some(value(n)));
+    }
+}
+
+fn disk_bytes_follow_what_is_ingested_and_dropped(subject: &mut dyn Subject) {
+    let families = subject.families();
+    let before = families.disk_bytes().unwrap();
+    let big = "x".repeat(100_000);
+    ingest(families, RECORDS, &[("a", &big)]).unwrap();
+    let one = families.disk_bytes().unwrap();
+    ingest(families, PACKED, &[("a", &big)]).unwrap();
+    let two = families.disk_bytes().unwrap();
+    assert!(before + 100_000 <= one && one + 100_000 <= two);
+    families.drop_range(RECORDS, b"a", b"b").unwrap();
+    families.drop_range(PACKED, b"a", b"b").unwrap();
+    assert_eq!(families.disk_bytes().unwrap(), before);
+}
+
+fn families_are_apart(subject: &mut dyn Subject) {
+    let families = subject.families();
+    ingest(families, Family::Records(0), &[("a", "records-0")]).unwrap();
+    ingest(families, Family::Records(15), &[("a", "records-15")]).unwrap();
+    ingest(families, Family::Packed(0), &[("a", "packed-0")]).unwrap();
+    put(families, &[("a", Some("rows"))]);
+    families.drop_range(Family::Records(0), b"a", b"b").unwrap();
+    subject.reopen();
+    let families = subject.families();
+    assert_eq!(scan(families, Family::Records(0), "", "z"), "");
+    assert_eq!(scan(families, Family::Records(15), "", "z"), "a=records-15");
+    assert_eq!(scan(families, Family::Packed(0), "", "z"), "a=packed-0");
+    assert_eq!(scan(families, Family::Packed(1), "", "z"), "");
+    assert_eq!(scan(families, Family::Rows, "", "z"), "a=rows");
+}
+
+fn an_empty_or_inverted_range_holds_nothing(subject: &mut dyn Subject) {
+    let families = subject.families();
+    ingest(families, RECORDS, &[("a", "1"), ("b", "2")]).unwrap();
+    put(families, &[("a", Some("1"))]);
+    for family in [RECORDS, Family::Rows] {
+        families.drop_range(family, b"a", b"a").unwrap();
+        families.drop_range(family, b"z", b"a").unwrap();
+        families.drop_range(family, b"", b"").unwrap();
+        assert_eq!(scan(families, family, "a", "a"), "");
+        assert_eq!(scan(families, family, "z", "a"), "");
+    }
+    assert_eq!(scan(families, RECORDS, "", "z"), "a=1 b=2");
+    assert_eq!(scan(families, Family::Rows, "", "z"), "a=1");
 }

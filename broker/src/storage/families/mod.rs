@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod model;
 pub mod rocks;
 pub mod twin;
 
@@ -28,8 +30,11 @@ pub const PACKED_FAMILIES: u8 = 2;
 pub type RowChange = (Vec<u8>, Option<Vec<u8>>);
 
 pub trait Families: Send + Sync {
-    /// Adds `rows` (strictly ascending by key, none of them present yet) to `family` in one file; durable on return.
-    /// Returns the bytes written. Not for [`Family::Rows`].
+    /// Adds `rows` (strictly ascending by key, none of them present yet) to `family` in one file; durable on return, all or none of
+    /// them. Returns the bytes written; no rows are no file. Not for [`Family::Rows`].
+    ///
+    /// Refused if the keys do not ascend, and in `Family::Records` if any row is present between the first and the last.
+    /// What a crash may have left of an earlier try is to be dropped before the next one.
     fn ingest(
         &self,
         family: Family,
@@ -37,7 +42,7 @@ pub trait Families: Send + Sync {
     ) -> Result<u64, Error>;
     /// Changes small rows, all or none of them, readable at once and durable after the next [`Families::flush`].
     fn put(&self, changes: &[RowChange]) -> Result<(), Error>;
-    /// Makes every earlier `put` durable.
+    /// Makes every earlier `put` and `drop_range` durable.
     fn flush(&self) -> Result<(), Error>;
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, Error>;
     /// Visits rows with `from <= key < to` in ascending order until `visit` says false. `readahead_bytes` > 0 says that much
@@ -58,7 +63,9 @@ pub trait Families: Send + Sync {
         at: &[u8],
     ) -> Result<Option<(Vec<u8>, Bytes)>, Error>;
     /// Forgets all rows with `from <= key < to`: files that lie wholly inside are unlinked at once, the rest goes by and by.
-    /// Rows of `Family::Rows` are gone for readers at once and durably after the next flush.
+    /// For readers they are gone on return. In `Family::Records` they are so durably; elsewhere a crash before the next flush may
+    /// bring rows back, so whoever drops a range must be able to tell after a crash that it was to be dropped, and drop it again.
+    /// Cutting through an ingested file costs a rewrite of it: in `Family::Records` at once, so there drop whole runs.
     fn drop_range(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), Error>;
     /// Bytes on disk in all families' files.
     fn disk_bytes(&self) -> Result<u64, Error>;

@@ -331,10 +331,8 @@ fn a_damaged_row_takes_one_group_offline_and_names_it() {
     let rig = Rig::new();
     rig.create(&[1, 2]);
     rig.append(2, 1, 0).expect("append");
-    rig.families.damage_value(
-        crate::storage::families::Family::Rows,
-        &crate::storage::keys::group(group(1)),
-    );
+    rig.families
+        .flip_bit(&crate::storage::keys::group(group(1)));
     let rig = rig.crash(1).expect("the shard opens");
     assert_eq!(rig.shard.group_ids(), [group(2)]);
     let error = rig.shard.damaged()[&group(1)].to_string();

@@ -1,0 +1,287 @@
+//! What only RocksDB can get wrong: its files, their places, and damage to them.
+#![allow(clippy::unwrap_used)]
+
+use super::super::contract::copy;
+use super::*;
+use proptest::prelude::*;
+use std::os::unix::fs::FileExt;
+use tempfile::TempDir;
+
+const RECORDS: Family = Family::Records(0);
+const PACKED: Family = Family::Packed(0);
+const ROW_BYTES: usize = 64 << 10;
+
+/// A run of `rows` rows of 64 KiB whose keys begin with `name`.
+fn run(name: &str, rows: u32) -> impl Iterator<Item = (Vec<u8>, Bytes)> {
+    (0..rows).map(move |n| {
+        (
+            format!("{name}{n:04}").into_bytes(),
+            Bytes::from(vec![n as u8; ROW_BYTES]),
+        )
+    })
+}
+
+fn keys(families: &RocksFamilies, family: Family) -> Result<Vec<String>, Error> {
+    let mut keys = Vec::new();
+    families.scan(family, b"", b"zzzz", 0, &mut |key, _| {
+        keys.push(String::from_utf8(key.to_vec()).unwrap());
+        true
+    })?;
+    Ok(keys)
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
+        .collect();
+    files.sort();
+    files
+}
+
+fn flip(file: &Path, offset: u64) {
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(file)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+fn level(families: &RocksFamilies, family: Family, level: usize) -> u64 {
+    let cf = families.cf(family).unwrap();
+    let name = format!("rocksdb.num-files-at-level{level}");
+    let count = families.db.property_value_cf(cf, &name).unwrap().unwrap();
+    count.parse().unwrap()
+}
+
+#[track_caller]
+fn corrupt<T>(result: Result<T, Error>, names: &str) {
+    match result.err().expect("the damage is found") {
+        Error::Corrupt { reason, .. } => assert!(reason.contains(names), "{reason}"),
+        error => panic!("not told as damage: {error}"),
+    }
+}
+
+#[test]
+fn runs_lie_on_the_bottom_level_and_leave_it_as_whole_files() {
+    let folder = TempDir::new().unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    for name in ["c", "a", "b", "d"] {
+        families.ingest(RECORDS, &mut run(name, 4)).unwrap();
+    }
+    assert_eq!(level(&families, RECORDS, 6), 4);
+    families.drop_range(RECORDS, b"a", b"c").unwrap();
+    assert_eq!(level(&families, RECORDS, 6), 2);
+    assert_eq!(files(folder.path(), "sst").len(), 2);
+    families.ingest(RECORDS, &mut run("b", 4)).unwrap();
+    assert_eq!(level(&families, RECORDS, 6), 3);
+}
+
+#[test]
+fn a_cut_run_leaves_no_tombstone_behind() {
+    let folder = TempDir::new().unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    families.ingest(RECORDS, &mut run("a", 8)).unwrap();
+    families.ingest(RECORDS, &mut run("b", 8)).unwrap();
+    let before = families.disk_bytes().unwrap();
+    families.drop_range(RECORDS, b"a0004", b"b0004").unwrap();
+    assert_eq!(level(&families, RECORDS, 0), 0);
+    let after = families.disk_bytes().unwrap();
+    assert!(after < before * 5 / 8, "{after} of {before} bytes are left");
+    assert_eq!(keys(&families, RECORDS).unwrap().len(), 8);
+}
+
+#[test]
+fn a_dropped_packed_range_gives_its_space_back() {
+    let folder = TempDir::new().unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    families.ingest(PACKED, &mut run("a", 16)).unwrap();
+    let before = families.disk_bytes().unwrap();
+    families.drop_range(PACKED, b"a0001", b"a0015").unwrap();
+    assert_eq!(keys(&families, PACKED).unwrap(), ["a0000", "a0015"]);
+    families.compact_packed().unwrap();
+    let after = families.disk_bytes().unwrap();
+    assert!(after < before / 4, "{after} of {before} bytes are left");
+    assert_eq!(keys(&families, PACKED).unwrap(), ["a0000", "a0015"]);
+}
+
+#[test]
+fn nothing_is_written_to_the_log_of_rocksdb() {
+    let folder = TempDir::new().unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    let log_bytes = || -> u64 {
+        let logs = files(folder.path(), "log");
+        logs.iter().map(|f| fs::metadata(f).unwrap().len()).sum()
+    };
+    let change = |n: u8| (vec![n; 100], Some(vec![n; 1000]));
+    for n in 0..50 {
+        families.put(&[change(n)]).unwrap();
+        families
+            .ingest(RECORDS, &mut run(&format!("r{n}-"), 1))
+            .unwrap();
+        families
+            .ingest(PACKED, &mut run(&format!("p{n:02}-"), 2))
+            .unwrap();
+    }
+    families
+        .drop_range(PACKED, b"p01-0001", b"p40-0001")
+        .unwrap();
+    families.drop_range(Family::Rows, &[1], &[2]).unwrap();
+    assert_eq!(log_bytes(), 0);
+    families.flush().unwrap();
+    assert_eq!(log_bytes(), 0);
+}
+
+#[test]
+fn what_a_crash_left_of_an_ingest_is_removed_at_open() {
+    let folder = TempDir::new().unwrap();
+    drop(RocksFamilies::open(folder.path()).unwrap());
+    let ingest = folder.path().join(INGEST_FOLDER);
+    fs::write(ingest.join("0.sst"), b"half a file").unwrap();
+    // A finished file that was linked in, but never named by the manifest.
+    fs::write(folder.path().join("000999.sst"), b"linked").unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    assert_eq!(files(&ingest, "sst"), Vec::<PathBuf>::new());
+    assert_eq!(files(folder.path(), "sst"), Vec::<PathBuf>::new());
+    families.ingest(RECORDS, &mut run("a", 1)).unwrap();
+    let unsorted = run("b", 2).chain(run("a", 1));
+    families.ingest(RECORDS, &mut { unsorted }).unwrap_err();
+    families.ingest(RECORDS, &mut run("a", 1)).unwrap_err();
+    assert_eq!(files(&ingest, "sst"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_second_process_is_kept_out() {
+    let folder = TempDir::new().unwrap();
+    let first = RocksFamilies::open(folder.path()).unwrap();
+    let error = RocksFamilies::open(folder.path()).err().unwrap();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    first.ingest(RECORDS, &mut run("a", 1)).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_is_found_on_read_and_named() {
+    let folder = TempDir::new().unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    families.ingest(RECORDS, &mut run("a", 8)).unwrap();
+    families.ingest(RECORDS, &mut run("b", 8)).unwrap();
+    drop(families);
+    let damaged = files(folder.path(), "sst").remove(0);
+    flip(&damaged, 3 * ROW_BYTES as u64);
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    for readahead_bytes in [0, 1 << 20] {
+        let mut seen = 0;
+        let scanned = families.scan(RECORDS, b"a", b"b", readahead_bytes, &mut |_, _| {
+            seen += 1;
+            true
+        });
+        corrupt(scanned, name);
+        assert!(seen < 8);
+    }
+    corrupt(families.get(RECORDS, b"a0002"), name);
+    let last = families.last_at_or_before(RECORDS, b"a", b"a0002");
+    corrupt(last, name);
+    // The damage stays with its file: others are served, and the damaged one can be dropped and made anew.
+    assert!(families.get(RECORDS, b"b0000").unwrap().is_some());
+    families.drop_range(RECORDS, b"a", b"b").unwrap();
+    families.ingest(RECORDS, &mut run("a", 8)).unwrap();
+    assert_eq!(keys(&families, RECORDS).unwrap().len(), 16);
+}
+
+/// Today's behaviour, and too much of it: one damaged packed file that compaction meets stops the writes of all families until
+/// they are opened again. RocksDB has no switch between that and ignoring failed flushes as well (`paranoid_checks`).
+#[test]
+fn damage_that_compaction_meets_stops_writes_but_not_reads() {
+    let folder = TempDir::new().unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    families.ingest(PACKED, &mut run("a", 8)).unwrap();
+    families.ingest(RECORDS, &mut run("a", 8)).unwrap();
+    drop(families);
+    flip(&files(folder.path(), "sst")[0], 3 * ROW_BYTES as u64);
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    families.drop_range(PACKED, b"a0006", b"a0007").unwrap();
+    corrupt(families.compact_packed(), ".sst");
+    let row = [(b"row".to_vec(), Some(vec![1]))];
+    corrupt(families.put(&row), ".sst");
+    corrupt(families.ingest(RECORDS, &mut run("b", 8)), ".sst");
+    corrupt(keys(&families, PACKED), ".sst");
+    assert_eq!(keys(&families, RECORDS).unwrap().len(), 8);
+    drop(families);
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    families.put(&row).unwrap();
+    families.flush().unwrap();
+}
+
+#[test]
+fn damaged_files_are_told_at_open() {
+    let intact = TempDir::new().unwrap();
+    let families = RocksFamilies::open(intact.path()).unwrap();
+    families.ingest(RECORDS, &mut run("a", 2)).unwrap();
+    families.put(&[(b"row".to_vec(), Some(vec![1]))]).unwrap();
+    drop(families);
+    let check = |damage: &dyn Fn(&Path), names: &str| {
+        let folder = TempDir::new().unwrap();
+        copy(intact.path(), folder.path());
+        damage(folder.path());
+        corrupt(RocksFamilies::open(folder.path()), names);
+        assert!(!files(folder.path(), "sst").is_empty());
+    };
+    let manifest = |folder: &Path| {
+        let current = fs::read_to_string(folder.join("CURRENT")).unwrap();
+        folder.join(current.trim())
+    };
+    check(&|f| fs::remove_file(f.join("CURRENT")).unwrap(), "CURRENT");
+    check(
+        &|f| fs::write(f.join("CURRENT"), "nonsense\n").unwrap(),
+        "CURRENT",
+    );
+    check(&|f| fs::write(f.join("CURRENT"), "").unwrap(), "CURRENT");
+    check(&|f| fs::remove_file(manifest(f)).unwrap(), "MANIFEST");
+    check(&|f| flip(&manifest(f), 200), "MANIFEST");
+    check(&|f| fs::remove_file(&files(f, "sst")[0]).unwrap(), ".sst");
+    let cut = |file: &Path| {
+        let len = fs::metadata(file).unwrap().len();
+        let file = fs::File::options().write(true).open(file).unwrap();
+        file.set_len(len - 1).unwrap();
+    };
+    check(&|f| cut(&files(f, "sst")[0]), ".sst");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Wherever a table file is hit, readers get what was written, or are told.
+    #[test]
+    fn no_flipped_bit_changes_what_is_read(file in 0..3usize, at in 0.0..1.0f64) {
+        let folder = TempDir::new().unwrap();
+        let small = |n: u8| (vec![n], Bytes::from(vec![n; 900]));
+        let families = RocksFamilies::open(folder.path()).unwrap();
+        families.ingest(RECORDS, &mut (0..9).map(small)).unwrap();
+        families.ingest(PACKED, &mut (0..9).map(small)).unwrap();
+        let changes: Vec<_> = (0..9).map(small).map(|(k, v)| (k, Some(v.to_vec()))).collect();
+        families.put(&changes).unwrap();
+        drop(families);
+        let damaged = files(folder.path(), "sst").swap_remove(file);
+        let len = fs::metadata(&damaged).unwrap().len();
+        flip(&damaged, (len as f64 * at) as u64);
+        match RocksFamilies::open(folder.path()) {
+            Err(error) => prop_assert!(matches!(error, Error::Corrupt { .. }), "{}", error),
+            Ok(families) => for family in [RECORDS, PACKED, Family::Rows] {
+                let mut rows = Vec::new();
+                let scanned = families.scan(family, &[0], &[99], 0, &mut |key, value| {
+                    rows.push((key.to_vec(), Bytes::copy_from_slice(value)));
+                    true
+                });
+                match scanned {
+                    Ok(()) => prop_assert!(rows.into_iter().eq((0..9).map(small))),
+                    Err(error) => prop_assert!(matches!(error, Error::Corrupt { .. }), "{}", error),
+                }
+            }
+        }
+    }
+}
