@@ -114,15 +114,18 @@ fn a_sole_voter_tells_its_learner_nothing_of_a_term_that_is_not_durable() {
     cluster.change(1, &[(Learner, 2)]);
     cluster.tick(10);
     assert_eq!(cluster.status(2).membership.learners, [2]);
+    cluster.append(1, "first", 1);
+    cluster.settle();
     cluster.crash(1);
     while cluster.worker(1).run_ready() {}
     assert_eq!(cluster.status(1).role, Role::Leader);
+    assert_eq!(cluster.status(1).membership.learners, [2]);
     assert!(cluster.wire.0.borrow().is_empty());
     cluster.settle();
     let answer = cluster.append(1, "a", 1);
     cluster.tick(3);
     assert_eq!(answer.get(), Some(Ok("a".to_owned())));
-    assert_eq!(cluster.ledger(2).commands(), ["a"]);
+    assert_eq!(cluster.ledger(2).commands(), ["first", "a"]);
 }
 
 #[test]
@@ -471,8 +474,10 @@ fn a_snapshot_from_before_a_replica_joined_is_not_sent_to_it() {
     let mut cluster = Cluster::new(&[1, 2, 3], &[4]);
     cluster.elect(1);
     cluster.cut_off.insert(3);
-    cluster.append(1, "a", 2);
-    cluster.settle();
+    for text in ["a", "b"] {
+        cluster.append(1, text, 2);
+        cluster.settle();
+    }
     let (applied, state) = (cluster.status(1).applied, cluster.ledger(1).state());
     cluster
         .node(1)
@@ -485,5 +490,5 @@ fn a_snapshot_from_before_a_replica_joined_is_not_sent_to_it() {
     assert_eq!(cluster.ledger(3).state(), state);
     cluster.change(1, &[(Learner, 4)]);
     cluster.tick(10);
-    assert_eq!(cluster.ledger(4).commands(), ["a"]);
+    assert_eq!(cluster.ledger(4).commands(), ["a", "b"]);
 }

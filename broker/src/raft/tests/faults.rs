@@ -192,6 +192,7 @@ fn a_second_snapshot_waits_until_the_first_is_restored() {
     (now.from, now.to, now.term) = (1, 2, 5);
     assert_eq!(worker.message(GROUP, now), Delivery::Dropped);
     while worker.run_ready() {}
+    assert_eq!(cluster.node(2).disk.live(GROUP).base, 10);
     cluster.settle();
     let ledger = cluster.ledger(2);
     assert_eq!((ledger.restored, ledger.commands()), (2, vec!["state"]));
