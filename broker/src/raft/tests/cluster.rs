@@ -364,8 +364,10 @@ fn peers_can_neither_propose_nor_steer_nor_impersonate() {
     cluster.elect(1);
     let term = cluster.status(1).term;
     let last = cluster.status(1).last_index;
-    let mut entry = Entry::default();
-    entry.data = "smuggled".into();
+    let mut entry = Entry {
+        data: "smuggled".into(),
+        ..Entry::default()
+    };
     for term in [0, term] {
         let mut proposal = message(MessageType::MsgPropose, 2, 1, term);
         proposal.set_entries(vec![entry.clone()].into());
@@ -419,9 +421,11 @@ fn an_empty_replica_takes_no_entries_from_index_one() {
     let mut cluster = Cluster::new(&[1], &[2]);
     cluster.settle();
     let mut entries = message(MessageType::MsgAppend, 1, 2, 2);
-    let mut entry = Entry::default();
-    entry.index = 1;
-    entry.term = 2;
+    let entry = Entry {
+        index: 1,
+        term: 2,
+        ..Entry::default()
+    };
     entries.set_entries(vec![entry].into());
     assert_eq!(cluster.worker(2).message(GROUP, entries), Delivery::Dropped);
 }

@@ -156,9 +156,11 @@ fn a_replica_that_lost_what_it_acknowledged_goes_offline_instead_of_panicking() 
 }
 
 fn snapshot_message(index: u64, term: u64, to: u64) -> Message {
-    let mut metadata = SnapshotMetadata::default();
-    metadata.index = index;
-    metadata.term = term;
+    let mut metadata = SnapshotMetadata {
+        index,
+        term,
+        ..SnapshotMetadata::default()
+    };
     metadata.set_conf_state((vec![1, 2, 3], vec![]).into());
     let mut snapshot = Snapshot::default();
     snapshot.set_metadata(metadata);
