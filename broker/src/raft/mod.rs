@@ -1,8 +1,8 @@
 //! Many raft groups on few threads.
 //!
 //! [`ports`] says what it needs of the world; [`worker`] is the deterministic core that owns groups and never waits;
-//! [`runtime`] is its thread. A group's life is in `group` (proposals, messages, ticks), `ready` (what raft wants done)
-//! and `membership`; `guard` keeps a failing log from panicking inside crate `raft`.
+//! [`runtime`] is its thread. A group's life is in `group` (proposals, ticks, leadership), `message` (what peers say), `ready` (what
+//! raft wants done) and `membership`; `guard` keeps a failing log from panicking inside crate `raft`.
 //!
 //! **Invariant:** no message that promises something and no answer that acknowledges something leaves before the write it
 //! rests on is durable.
@@ -12,6 +12,7 @@ mod group;
 mod guard;
 mod logger;
 mod membership;
+mod message;
 pub mod ports;
 mod ready;
 pub mod reply;

@@ -178,12 +178,15 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         if index < wanted.max(1) || index < self.membership_index || self.awaits_snapshot() {
             return Ok(());
         }
-        let mut metadata = SnapshotMetadata::default();
-        metadata.index = index;
-        metadata.term = raft
+        let term = raft
             .raft_log
             .term(index)
             .map_err(|error| Fault::new(format!("read the term of entry {index}: {error}")))?;
+        let mut metadata = SnapshotMetadata {
+            index,
+            term,
+            ..SnapshotMetadata::default()
+        };
         metadata.set_conf_state(raft.prs().conf().to_conf_state());
         let mut snapshot = Snapshot::default();
         snapshot.set_metadata(metadata);

@@ -114,15 +114,18 @@ fn a_sole_voter_tells_its_learner_nothing_of_a_term_that_is_not_durable() {
     cluster.change(1, &[(Learner, 2)]);
     cluster.tick(10);
     assert_eq!(cluster.status(2).membership.learners, [2]);
+    cluster.append(1, "first", 1);
+    cluster.settle();
     cluster.crash(1);
     while cluster.worker(1).run_ready() {}
     assert_eq!(cluster.status(1).role, Role::Leader);
+    assert_eq!(cluster.status(1).membership.learners, [2]);
     assert!(cluster.wire.0.borrow().is_empty());
     cluster.settle();
     let answer = cluster.append(1, "a", 1);
     cluster.tick(3);
     assert_eq!(answer.get(), Some(Ok("a".to_owned())));
-    assert_eq!(cluster.ledger(2).commands(), ["a"]);
+    assert_eq!(cluster.ledger(2).commands(), ["first", "a"]);
 }
 
 #[test]
@@ -361,8 +364,10 @@ fn peers_can_neither_propose_nor_steer_nor_impersonate() {
     cluster.elect(1);
     let term = cluster.status(1).term;
     let last = cluster.status(1).last_index;
-    let mut entry = Entry::default();
-    entry.data = "smuggled".into();
+    let mut entry = Entry {
+        data: "smuggled".into(),
+        ..Entry::default()
+    };
     for term in [0, term] {
         let mut proposal = message(MessageType::MsgPropose, 2, 1, term);
         proposal.set_entries(vec![entry.clone()].into());
@@ -416,9 +421,11 @@ fn an_empty_replica_takes_no_entries_from_index_one() {
     let mut cluster = Cluster::new(&[1], &[2]);
     cluster.settle();
     let mut entries = message(MessageType::MsgAppend, 1, 2, 2);
-    let mut entry = Entry::default();
-    entry.index = 1;
-    entry.term = 2;
+    let entry = Entry {
+        index: 1,
+        term: 2,
+        ..Entry::default()
+    };
     entries.set_entries(vec![entry].into());
     assert_eq!(cluster.worker(2).message(GROUP, entries), Delivery::Dropped);
 }
@@ -471,8 +478,10 @@ fn a_snapshot_from_before_a_replica_joined_is_not_sent_to_it() {
     let mut cluster = Cluster::new(&[1, 2, 3], &[4]);
     cluster.elect(1);
     cluster.cut_off.insert(3);
-    cluster.append(1, "a", 2);
-    cluster.settle();
+    for text in ["a", "b"] {
+        cluster.append(1, text, 2);
+        cluster.settle();
+    }
     let (applied, state) = (cluster.status(1).applied, cluster.ledger(1).state());
     cluster
         .node(1)
@@ -485,5 +494,5 @@ fn a_snapshot_from_before_a_replica_joined_is_not_sent_to_it() {
     assert_eq!(cluster.ledger(3).state(), state);
     cluster.change(1, &[(Learner, 4)]);
     cluster.tick(10);
-    assert_eq!(cluster.ledger(4).commands(), ["a"]);
+    assert_eq!(cluster.ledger(4).commands(), ["a", "b"]);
 }

@@ -156,9 +156,11 @@ fn a_replica_that_lost_what_it_acknowledged_goes_offline_instead_of_panicking() 
 }
 
 fn snapshot_message(index: u64, term: u64, to: u64) -> Message {
-    let mut metadata = SnapshotMetadata::default();
-    metadata.index = index;
-    metadata.term = term;
+    let mut metadata = SnapshotMetadata {
+        index,
+        term,
+        ..SnapshotMetadata::default()
+    };
     metadata.set_conf_state((vec![1, 2, 3], vec![]).into());
     let mut snapshot = Snapshot::default();
     snapshot.set_metadata(metadata);
@@ -192,6 +194,7 @@ fn a_second_snapshot_waits_until_the_first_is_restored() {
     (now.from, now.to, now.term) = (1, 2, 5);
     assert_eq!(worker.message(GROUP, now), Delivery::Dropped);
     while worker.run_ready() {}
+    assert_eq!(cluster.node(2).disk.live(GROUP).base, 10);
     cluster.settle();
     let ledger = cluster.ledger(2);
     assert_eq!((ledger.restored, ledger.commands()), (2, vec!["state"]));

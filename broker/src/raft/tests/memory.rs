@@ -303,7 +303,11 @@ impl GroupLog for DiskLog {
     }
 
     fn set_conf_state(&mut self, index: u64, conf_state: &ConfState) {
-        self.with_mut(|log| log.live.membership = (index, conf_state.clone()));
+        self.with_mut(|log| {
+            let before = log.live.membership.0;
+            assert!(index >= before, "the membership goes back from {before}");
+            log.live.membership = (index, conf_state.clone());
+        });
     }
 
     fn take_snapshot_request(&mut self) -> Option<u64> {

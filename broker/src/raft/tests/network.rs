@@ -30,7 +30,9 @@ impl Transport for Wire {
 }
 
 /// An answer, once it is there.
-pub(super) struct Answer<T, R>(Arc<Mutex<Option<Result<T, Failure<R>>>>>);
+pub(super) struct Answer<T, R>(Arc<Mutex<Option<Outcome<T, R>>>>);
+
+type Outcome<T, R> = Result<T, Failure<R>>;
 
 impl<T: Clone, R: Clone> Answer<T, R> {
     pub(super) fn get(&self) -> Option<Result<T, Failure<R>>> {
