@@ -13,6 +13,10 @@ use report::{Ratio, median};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// As in the broker: entries are allocated by one thread and freed by another, which glibc's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HELP: &str = "\
 engine benchmarks: [--dir DIR] [--seconds S] [--rounds N] [append|sustained|latency|cold|open|idle]... 
   append     synced appends inside the log budget, batch sizes by partitions, against a plain file
