@@ -62,6 +62,8 @@ pub(super) struct Group<L: GroupLog, S: StateMachine> {
     pub(super) fault: Option<Arc<str>>,
     /// Queued for `Worker::run_ready`.
     pub(super) is_dirty: bool,
+    /// Whether the worker ticks it.
+    pub(super) is_awake: bool,
     standing: Option<Standing>,
     seed: u64,
     standings: u64,
@@ -100,6 +102,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
             hard_state,
             fault: None,
             is_dirty: false,
+            is_awake: false,
             standing: None,
             seed: config.seed,
             standings: 0,
@@ -139,12 +142,16 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         !self.awaits_snapshot() && (is_durable || !self.wins_alone())
     }
 
+    /// Leads a group in which nobody else is: nothing it does is waited for elsewhere.
+    pub(super) fn leads_alone(&self) -> bool {
+        self.leads() && self.node.raft.prs().iter().len() == 1
+    }
+
     /// A leader without another replica has nobody to send heartbeats to, no quorum to lose and no election to fear; all
     /// else that happens to it is an event. This is where groups of several voters will hibernate, once brokers watch each
     /// other and every live replica knows the commit index; until then they tick.
     pub(super) fn wakefulness(&self) -> Wakefulness {
-        let is_alone = self.node.raft.prs().iter().len() == 1;
-        if self.fault.is_some() || (self.leads() && is_alone) {
+        if self.fault.is_some() || self.leads_alone() {
             Wakefulness::Sleeps
         } else {
             Wakefulness::Ticks

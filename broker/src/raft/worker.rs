@@ -63,6 +63,8 @@ pub struct Worker<L: LogStore, S: StateMachine, T: Transport> {
     awake: BTreeSet<GroupId>,
     /// The groups that may have something to do, each once.
     dirty: Vec<GroupId>,
+    /// Those of them that gain nothing by doing it before the log has ended a batch.
+    deferred: Vec<GroupId>,
     open: Batch,
     in_flight: VecDeque<InFlight>,
     unsynced_bytes: usize,
@@ -79,6 +81,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             incarnations: 0,
             awake: BTreeSet::new(),
             dirty: Vec::new(),
+            deferred: Vec::new(),
             open: Batch::new(1),
             in_flight: VecDeque::new(),
             unsynced_bytes: 0,
@@ -224,6 +227,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         if let Err(error) = result {
             return self.go_offline(&format!("write to the log: {error}"));
         }
+        self.dirty.append(&mut self.deferred);
         match self.in_flight.pop_front() {
             Some(batch) if batch.token == token => {
                 self.unsynced_bytes -= batch.bytes;
@@ -258,6 +262,12 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
+        // What a sole voter wants written has to wait for a place in the log anyway, and its next entries go along then.
+        if self.in_flight.len() >= self.settings.max_batches_in_flight.max(1) && group.leads_alone()
+        {
+            self.deferred.push(id);
+            return;
+        }
         group.is_dirty = false;
         if group.fault.is_some() {
             return;
@@ -325,10 +335,16 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             group.is_dirty = true;
             self.dirty.push(id);
         }
-        match group.wakefulness() {
-            Wakefulness::Ticks => self.awake.insert(id),
-            Wakefulness::Sleeps => self.awake.remove(&id),
+        let is_awake = match group.wakefulness() {
+            Wakefulness::Ticks => true,
+            Wakefulness::Sleeps => false,
         };
+        if std::mem::replace(&mut group.is_awake, is_awake) != is_awake {
+            match is_awake {
+                true => self.awake.insert(id),
+                false => self.awake.remove(&id),
+            };
+        }
     }
 
     fn go_offline(&mut self, why: &str) {
@@ -341,6 +357,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.offline = Some(fault.clone());
         self.awake.clear();
         self.dirty.clear();
+        self.deferred.clear();
         self.in_flight.clear();
         for group in self.groups.values_mut() {
             group.go_offline(Fault(fault.clone()));
