@@ -1,6 +1,6 @@
 //! A lean client: builds batches, keeps a bounded number in flight, takes the time.
 
-use crate::report::Latencies;
+use crate::report::{Latencies, cpu_seconds};
 use bytes::{Bytes, BytesMut};
 use millrace_broker::engine::{Engine, EngineOptions, Handle};
 use millrace_broker::partition::{Mark, Role, TopicConfig};
@@ -36,12 +36,18 @@ pub struct Run {
     pub log_bytes: u64,
     pub family_bytes: u64,
     pub syncs: u64,
+    /// Of the whole process, client included.
+    pub cpu_seconds: f64,
     latencies: Latencies,
 }
 
 impl Run {
     pub fn bytes_per_second(&self) -> f64 {
         self.bytes as f64 / self.seconds
+    }
+
+    pub fn cpu_seconds_per_gb(&self) -> f64 {
+        self.cpu_seconds / (self.bytes as f64 / 1e9)
     }
 
     pub fn group_bytes(&self) -> u64 {
@@ -119,7 +125,7 @@ impl Bench {
     }
 
     fn run_while(&self, rate: Option<u32>, mut go_on: impl FnMut(u64) -> bool) -> Run {
-        let before = self.stats();
+        let (before, cpu) = (self.stats(), cpu_seconds());
         let window = (WINDOW_BYTES / self.batch.len()).clamp(4, MAX_WINDOW);
         let (done, answers): (Sender<Duration>, Receiver<Duration>) = channel();
         let mut latencies = Latencies::default();
@@ -167,6 +173,7 @@ impl Bench {
             log_bytes: after.log_bytes - before.log_bytes,
             family_bytes: after.family_bytes - before.family_bytes,
             syncs: after.log_syncs - before.log_syncs,
+            cpu_seconds: cpu_seconds() - cpu,
             latencies,
         }
     }

@@ -115,9 +115,9 @@ fn append(options: &Options) {
         options.rounds, options.seconds
     );
     println!(
-        "| batch | partitions | MB/s | of a plain file | group KiB | written per byte | p50 / p99 ms |"
+        "| batch | partitions | MB/s | of a plain file | CPU s/GB | group KiB | written per byte | p50 / p99 ms |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for &batch_bytes in &options.sizes {
         for &partitions in &options.partitions {
             let bench = Bench::new(
@@ -143,12 +143,14 @@ fn append(options: &Options) {
                 amplification.push(run.log_bytes as f64 / run.bytes as f64);
                 p50.push(run.percentile_ms(0.5));
                 p99.push(run.percentile_ms(0.99));
+                cpu.push(run.cpu_seconds_per_gb());
             }
             println!(
-                "| {} | {partitions} | {} | {} | {:.0} | {:.3} | {:.2} / {:.2} |",
+                "| {} | {partitions} | {} | {} | {:.1} | {:.0} | {:.3} | {:.2} / {:.2} |",
                 size(batch_bytes),
                 ratio.megabytes(),
                 ratio.text(),
+                median(&cpu),
                 median(&group),
                 median(&amplification),
                 median(&p50),
