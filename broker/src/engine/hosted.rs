@@ -39,7 +39,6 @@ impl Transport for NoPeers {
 
 pub(super) struct Hosted {
     pub path: String,
-    // Workers end first, then the log thread: a worker that ends drops its submitter.
     workers: Vec<Runtime<Submitter, Partition, NoPeers>>,
     pub log_thread: LogThread,
     pub shard: Arc<Shard>,
@@ -69,6 +68,18 @@ pub(super) struct Visit<'a> {
 impl Visit<'_> {
     pub fn machine_snapshot(&mut self) -> Result<Bytes, Fault> {
         self.machine.snapshot()
+    }
+}
+
+impl Drop for Hosted {
+    /// Workers end first, then the log thread: a worker that has ended has dropped its submitter, and with it its share of the
+    /// shard. When this returns nobody but who still holds a [`Handle`] keeps the directory open.
+    fn drop(&mut self) {
+        for worker in self.workers.drain(..) {
+            if worker.stop().is_err() {
+                tracing::error!(path = %self.path, "a raft worker panicked");
+            }
+        }
     }
 }
 
