@@ -1,6 +1,8 @@
 //! The engine on a real disk, killed at any moment: what it acknowledged is there, what it did not is there whole or not at
 //! all. `MILLRACE_TEST_FULL=1` kills it 200 times.
 
+#[path = "kill/arrows.rs"]
+mod arrows;
 #[path = "kill/child.rs"]
 mod child;
 #[path = "support/contents.rs"]
@@ -9,6 +11,10 @@ mod contents;
 mod model;
 #[path = "kill/plan.rs"]
 mod plan;
+#[path = "kill/ports.rs"]
+mod ports;
+#[path = "kill/rig.rs"]
+mod rig;
 #[path = "support/wait.rs"]
 mod wait;
 
@@ -72,7 +78,7 @@ fn an_engine_that_is_left_alone_keeps_what_it_acknowledged() {
 
 #[test]
 fn a_killed_engine_keeps_what_it_acknowledged() {
-    let seed = std::env::var(SEED).map_or_else(|_| fresh_seed(), |s| s.parse().expect("a number"));
+    let seed = seed();
     println!("{SEED}={seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
     let dir = tempfile::tempdir().expect("a folder");
@@ -117,8 +123,9 @@ fn a_killed_engine_keeps_what_it_acknowledged() {
     assert!(promises.appends > kills * 10, "the children hardly worked");
 }
 
-fn fresh_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
+fn seed() -> u64 {
+    let fresh = || RandomState::new().build_hasher().finish();
+    std::env::var(SEED).map_or_else(|_| fresh(), |seed| seed.parse().expect("a number"))
 }
 
 fn open(dir: &Path) -> Engine {
