@@ -71,6 +71,18 @@ impl Visit<'_> {
     }
 }
 
+impl Drop for Hosted {
+    /// Workers end first, then the log thread: a worker that has ended has dropped its submitter, and with it its share of the
+    /// shard. When this returns nobody but who still holds a [`Handle`] keeps the directory open.
+    fn drop(&mut self) {
+        for worker in self.workers.drain(..) {
+            if worker.stop().is_err() {
+                tracing::error!(path = %self.path, "a raft worker panicked");
+            }
+        }
+    }
+}
+
 impl Hosted {
     pub fn open(path: &Path, options: &EngineOptions) -> Result<Arc<Hosted>, Error> {
         let name = path.display().to_string();
@@ -353,17 +365,6 @@ impl Hosted {
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-impl Drop for Hosted {
-    /// Returns when no thread of this directory is left, so that it may be opened again.
-    fn drop(&mut self) {
-        for worker in self.workers.drain(..) {
-            if worker.stop().is_err() {
-                tracing::error!(path = %self.path, "a raft worker panicked");
-            }
         }
     }
 }

@@ -348,3 +348,17 @@ fn a_full_disk_refuses_appends_and_takes_them_again_when_there_is_room() {
     assert!(matches!(refused, AppendError::DiskFull { .. }), "{refused}");
     assert_eq!(handle.positions().high_watermark, Offset(0));
 }
+
+#[test]
+fn a_closed_engine_lets_go_of_its_directory_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let ids: Vec<_> = (1..=20).map(GroupId).collect();
+    let new: Vec<_> = ids.iter().map(|id| (*id, TopicConfig::default())).collect();
+    open(&[dir.path()]).create(&new).expect("create");
+    for _ in 0..10 {
+        let engine = open(&[dir.path()]);
+        for handle in engine.partitions() {
+            handle.append_then(batch("k", &["a"]), 1000, ALL, |_| ());
+        }
+    }
+}
