@@ -24,6 +24,10 @@ const ROWS_MEMTABLE_BYTES: usize = 8 << 20;
 /// What every opening replays is at most about this.
 const MANIFEST_BYTES: usize = 4 << 20;
 
+/// What must be free on the disk before rows or files are added. RocksDB takes a flush or a MANIFEST that finds the disk full
+/// for a fault that only opening the database again heals; nobody may get that far. (Crate `rocksdb` has no `Resume`.)
+const RESERVE_BYTES: u64 = 8 << 20;
+
 /// Open files of all families; each costs memory for its index while it is open.
 const MAX_OPEN_FILES: i32 = 2_000;
 
@@ -90,6 +94,20 @@ impl RocksFamilies {
         error(&self.path, e)
     }
 
+    fn check_room(&self) -> Result<(), Error> {
+        let path = || self.path.display().to_string();
+        let stat = rustix::fs::statvfs(&self.path).map_err(|errno| Error::Io {
+            path: path(),
+            reason: errno.to_string(),
+        })?;
+        let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free_bytes < RESERVE_BYTES {
+            let path = path();
+            return Err(Error::Full { path, free_bytes });
+        }
+        Ok(())
+    }
+
     fn write(&self, batch: WriteBatch) -> Result<(), Error> {
         self.db
             .write_opt(batch, &no_wal())
@@ -133,20 +151,24 @@ impl Families for RocksFamilies {
             "{}.sst",
             self.next_file.fetch_add(1, Ordering::Relaxed)
         ));
-        let ingested = self.write_file(&file, &mut rows).and_then(|bytes| {
+        let written = self.write_file(&file, &mut rows);
+        let ingested = written.map_err(|e| self.error(&e)).and_then(|bytes| {
+            self.check_room()?;
             let mut options = IngestExternalFileOptions::default();
             options.set_move_files(true);
             self.db
-                .ingest_external_file_cf_opts(self.handle(family), &options, vec![&file])?;
+                .ingest_external_file_cf_opts(self.handle(family), &options, vec![&file])
+                .map_err(|e| self.error(&e))?;
             Ok(bytes)
         });
-        ingested.map_err(|e| {
+        ingested.inspect_err(|_| {
             let _ = fs::remove_file(&file);
-            self.error(&e)
         })
     }
 
     fn put(&self, changes: &[RowChange]) -> Result<(), Error> {
+        // Here and not in `flush`: rows that are refused must not become durable with somebody else's.
+        self.check_room()?;
         let rows = self.handle(Family::Rows);
         let mut batch = WriteBatch::default();
         for (key, value) in changes {
