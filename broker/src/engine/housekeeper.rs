@@ -18,6 +18,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How long sealing rests after it failed: a full disk is not worth more than a line a second.
+const SEAL_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often the log's size is looked at.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -96,12 +99,15 @@ impl Drop for Housekeeper {
 
 fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request>) {
     let start = Instant::now();
+    let mut failed_at: Option<Instant> = None;
     let (mut retention_at, mut cleaner_at, mut producers_at) = (start, start, start);
     loop {
         match requests.recv_timeout(TICK) {
             Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Ok(Request::SealAll(done)) => {
-                seal_all(host);
+                if seal_all(host).is_err() {
+                    failed_at = Some(Instant::now());
+                }
                 let _ = done.send(());
             }
             Ok(Request::Retention(done)) => {
@@ -114,7 +120,9 @@ fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        seal_while_over_budget(host);
+        if failed_at.is_none_or(|at| at.elapsed() >= SEAL_AGAIN) {
+            failed_at = seal_while_over_budget(host).err().map(|_| Instant::now());
+        }
         if due(&mut retention_at, options.retention_check_interval) {
             retain(host);
         }
@@ -145,28 +153,31 @@ pub(super) fn now_ms() -> i64 {
         .map_or(0, |since| since.as_millis() as i64)
 }
 
-fn seal_while_over_budget(host: &Hosted) {
+/// Sealing failed, and that was reported.
+struct Failed;
+
+fn seal_while_over_budget(host: &Hosted) -> Result<(), Failed> {
     while host.shard.over_budget() {
         let ids = host.shard.oldest_groups();
-        let progress = seal(host, ids);
-        if !progress {
-            return;
+        if !seal(host, ids)? {
+            break;
         }
     }
+    Ok(())
 }
 
-fn seal_all(host: &Hosted) {
+fn seal_all(host: &Hosted) -> Result<(), Failed> {
     loop {
         let ids = host.shard.group_ids();
         let before = host.shard.log_bytes();
-        if !seal(host, ids) || host.shard.log_bytes() >= before {
-            return;
+        if !seal(host, ids)? || host.shard.log_bytes() >= before {
+            return Ok(());
         }
     }
 }
 
-/// One run of each group. False when nothing could be done, for now or at all.
-fn seal(host: &Hosted, ids: Vec<GroupId>) -> bool {
+/// One run of each group. False when there was nothing that could be done just now.
+fn seal(host: &Hosted, ids: Vec<GroupId>) -> Result<bool, Failed> {
     let checkpoints = host.checkpoints(ids);
     let sealed = host
         .shard
@@ -181,11 +192,11 @@ fn seal(host: &Hosted, ids: Vec<GroupId>) -> bool {
             busy,
         }) => {
             tracing::debug!(groups, runs, bytes, busy, "sealed");
-            groups > 0
+            Ok(groups > 0)
         }
         Err(error) => {
             host.report_fault("cannot seal", &error);
-            false
+            Err(Failed)
         }
     }
 }

@@ -241,9 +241,9 @@ fn open_directory(
 impl From<families::Error> for Error {
     fn from(error: families::Error) -> Error {
         let path = match &error {
-            families::Error::Io { path, .. } | families::Error::Corrupt { path, .. } => {
-                path.clone()
-            }
+            families::Error::Io { path, .. }
+            | families::Error::Corrupt { path, .. }
+            | families::Error::Full { path, .. } => path.clone(),
         };
         Error::Storage {
             path,

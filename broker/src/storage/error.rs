@@ -31,7 +31,9 @@ impl Error {
             Error::Log(_) | Error::Version { .. } => true,
             // RocksDB that cannot write is the shard's; a damaged block is that of who reads it.
             Error::Families(families::Error::Io { .. }) => true,
-            Error::Families(families::Error::Corrupt { .. }) => false,
+            Error::Families(families::Error::Corrupt { .. } | families::Error::Full { .. }) => {
+                false
+            }
             Error::Group { .. }
             | Error::Row { .. }
             | Error::UnknownGroup(_)

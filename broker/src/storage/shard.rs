@@ -302,17 +302,23 @@ impl Shard {
         self.room.load(Ordering::Relaxed)
     }
 
-    /// Asks the disk again. Called by the log thread now and then.
+    /// Asks the disk again. Called by the log thread after each write and now and then.
+    ///
+    /// Once records were refused they are taken again only with a sixteenth more room, so that the answer does not flap.
     pub fn refresh_room(&self) {
+        let min_free_bytes = self.options.min_free_bytes;
+        let needed = match self.has_room() {
+            true => min_free_bytes,
+            false => min_free_bytes.saturating_add(min_free_bytes / 16),
+        };
         let room = match self.disk.free_bytes() {
-            Ok(free) => free >= self.options.min_free_bytes,
+            Ok(free) => free >= needed,
             Err(error) => {
                 tracing::warn!(%error, "cannot read the disk's free space");
                 false
             }
         };
         if self.room.swap(room, Ordering::Relaxed) != room {
-            let min_free_bytes = self.options.min_free_bytes;
             if room {
                 tracing::info!(min_free_bytes, "disk has room again, records are accepted");
             } else {

@@ -9,7 +9,7 @@ use millrace_wire::batch::split;
 /// What one read asks for: small, so that many reads meet the borders of runs.
 const STEP_BYTES: u64 = 64 << 10;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Found {
     pub offset: i64,
     pub key: Option<Bytes>,

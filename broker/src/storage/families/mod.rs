@@ -79,4 +79,7 @@ pub enum Error {
     /// A checksum did not match. `reason` names the file and the position as RocksDB does.
     #[error("column families in {path} are damaged: {reason}")]
     Corrupt { path: String, reason: String },
+    /// Refused before anything was changed: a write that finds no room in the middle stops all later ones.
+    #[error("column families in {path} need more room: {free_bytes} bytes are free")]
+    Full { path: String, free_bytes: u64 },
 }

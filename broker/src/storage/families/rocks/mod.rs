@@ -27,6 +27,10 @@ const INGEST_FOLDER: &str = "ingest";
 /// Longer than any key differs from another in its tail, see [`last_below`].
 const PREDECESSOR_PADDING: usize = 64;
 
+/// What must be free on the disk before rows or files are added. RocksDB takes a flush or a MANIFEST that finds the disk full
+/// for a fault that only opening the database again heals; nobody may get that far. (Crate `rocksdb` has no `Resume`.)
+const RESERVE_BYTES: u64 = 8 << 20;
+
 /// The column families of one directory. One process has it open at a time; RocksDB's own lock file sees to that.
 pub struct RocksFamilies {
     db: DB,
@@ -96,6 +100,21 @@ impl RocksFamilies {
         Error::Io {
             path: self.path.display().to_string(),
             reason,
+        }
+    }
+
+    fn check_room(&self) -> Result<(), Error> {
+        let stat = rustix::fs::statvfs(&self.path).map_err(|errno| Error::Io {
+            path: self.path.display().to_string(),
+            reason: errno.to_string(),
+        })?;
+        let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+        match free_bytes < RESERVE_BYTES {
+            true => Err(Error::Full {
+                path: self.path.display().to_string(),
+                free_bytes,
+            }),
+            false => Ok(()),
         }
     }
 
@@ -189,6 +208,7 @@ impl Families for RocksFamilies {
         let Some(bytes) = self.write_table(options, &file.0, rows)? else {
             return Ok(0);
         };
+        self.check_room()?;
         let _changing = self.changing(family);
         self.db
             .ingest_external_file_cf_opts(cf, &settings::ingest(may_overlap), vec![&file.0])
@@ -197,6 +217,8 @@ impl Families for RocksFamilies {
     }
 
     fn put(&self, changes: &[RowChange]) -> Result<(), Error> {
+        // Here and not in `flush`: rows that are refused must not become durable with somebody else's.
+        self.check_room()?;
         let cf = self.cf(Family::Rows)?;
         let mut batch = WriteBatch::default();
         for (key, value) in changes {

@@ -1,4 +1,4 @@
-//! How RocksDB is set up, one function per kind of family. The figures behind it are in `DESIGN.md`, section 2.
+//! How RocksDB is set up, one function per kind of family. The figures behind it are in ARCHITECTURE.md.
 
 use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, IngestExternalFileOptions, LogLevel, Options,
