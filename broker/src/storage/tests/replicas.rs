@@ -1,0 +1,72 @@
+//! What only a replica among others meets: entries that are committed before they are durable, snapshots on their way, groups
+//! that leave and come back, records of others. Each was first found by the simulation.
+
+use super::rig::{Rig, batch, group};
+use crate::raft::ports::{GroupLog as _, Write};
+use crate::storage::entry::{EntryHeader, EntryKind, SnapshotHeader};
+use crate::storage::ids::Offset;
+use bytes::Bytes;
+use raft::eraftpb::{Entry, HardState, Snapshot};
+
+fn snapshot(index: u64, next_offset: Offset, log_start: Offset) -> Snapshot {
+    let header = SnapshotHeader {
+        next_offset,
+        log_start,
+    };
+    let mut snapshot = Snapshot {
+        data: Bytes::copy_from_slice(&header.encode()),
+        ..Snapshot::default()
+    };
+    let metadata = snapshot.mut_metadata();
+    metadata.index = index;
+    metadata.term = 1;
+    metadata.mut_conf_state().voters = vec![1];
+    snapshot
+}
+
+fn entry(index: u64, base: Offset, bytes: usize) -> Entry {
+    let header = EntryHeader {
+        kind: EntryKind::Batches,
+        base_offset: base,
+        offsets: 1,
+        max_timestamp_ms: base.0,
+    };
+    Entry {
+        index,
+        term: 1,
+        context: header.encode(),
+        data: batch(base, 1, bytes),
+        ..Entry::default()
+    }
+}
+
+fn hard_state(commit: u64) -> HardState {
+    HardState {
+        term: 1,
+        vote: 1,
+        commit,
+        ..HardState::default()
+    }
+}
+
+fn assert_sound(rig: &Rig, id: u64) {
+    assert!(rig.shard.damaged().is_empty(), "{:?}", rig.shard.damaged());
+    let start = rig.shard.start(group(id)).expect("the group is there");
+    assert!(start.applied + 1 >= start.log.first_index());
+    assert!(start.log.hard_state().commit <= start.log.last_index());
+}
+
+#[test]
+fn a_place_in_the_log_is_not_used_again_after_a_crash_took_what_was_there() {
+    for seed in 0..40 {
+        let rig = Rig::new();
+        rig.create(&[1]);
+        rig.append_unsynced(1, 1, 100).expect("append");
+        // Its row says that nothing of it lies before the place where the log ends now.
+        rig.create(&[2]);
+        let rig = rig.crash(seed).expect("reopen");
+        rig.append(2, 2, 0).expect("append");
+        let rig = rig.crash(seed).expect("reopen");
+        assert_eq!(rig.log_end(2), Offset(2), "seed {seed}");
+    }
+}
