@@ -299,10 +299,11 @@ impl<'a> RowUpdate<'a> {
             cleaned_to: sealed.row.cleaned_to,
             ..row
         };
+        // What another one ingested and could not adopt is still to be swept.
+        sealed.swept |= !self.added.is_empty();
         sealed.runs.retain(|run| !self.removed.contains(run));
         sealed.runs.extend(self.added);
         sealed.runs.sort_by_key(|run| run.base);
-        sealed.swept = true;
     }
 }
 

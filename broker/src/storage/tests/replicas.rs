@@ -70,3 +70,22 @@ fn a_place_in_the_log_is_not_used_again_after_a_crash_took_what_was_there() {
         assert_eq!(rig.log_end(2), Offset(2), "seed {seed}");
     }
 }
+
+#[test]
+fn what_a_crash_left_of_a_seal_is_swept_although_records_expired_meanwhile() {
+    let mut rig = Rig::new();
+    rig.create(&[1]);
+    rig.append(1, 2, 100).expect("append");
+    rig.seal(&[1]).expect("seal");
+    rig.append(1, 2, 100).expect("append");
+    // The file is ingested, its row is not written.
+    rig.families.fail_after_ops(rig.families.ops() + 1);
+    assert!(rig.seal(&[1]).is_err());
+    rig = rig.crash(1).expect("reopen");
+    rig.log_start.insert(group(1), Offset(2));
+    rig.shard.expire(&rig.checkpoint(1)).expect("expire");
+    rig.append(1, 1, 100).expect("append");
+    rig.seal(&[1]).expect("seal again");
+    assert_eq!(rig.shard.sealed_runs(group(1)).expect("runs").0.len(), 1);
+    rig.check_dense(1, Offset(2), 1 << 20);
+}
