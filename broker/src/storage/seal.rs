@@ -266,10 +266,11 @@ impl<'a> RowUpdate<'a> {
         }
     }
 
-    /// False when the group was deleted or has moved past this state (a snapshot was installed).
+    /// False when the group was deleted or has moved past this state: a snapshot was installed, or is staged and will be.
     fn collect(&self, row: &GroupRow, changes: &mut Vec<RowChange>) -> bool {
         let sealed = self.group.sealed.lock().expect(LOCK);
         if sealed.deleted
+            || row.truncated_index > row.applied
             || sealed.row.applied > row.applied
             || sealed.row.truncated_index > row.truncated_index
         {

@@ -89,3 +89,18 @@ fn what_a_crash_left_of_a_seal_is_swept_although_records_expired_meanwhile() {
     assert_eq!(rig.shard.sealed_runs(group(1)).expect("runs").0.len(), 1);
     rig.check_dense(1, Offset(2), 1 << 20);
 }
+
+#[test]
+fn a_seal_between_staging_and_installing_a_snapshot_changes_nothing() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    rig.append(1, 2, 100).expect("append");
+    let before = rig.checkpoint(1);
+    let write = Write {
+        snapshot: Some(snapshot(50, Offset(90), Offset(90))),
+        ..Write::default()
+    };
+    rig.shard.start(group(1)).expect("start").log.stage(&write);
+    rig.shard.seal(&[before]).expect("seal");
+    assert_sound(&rig.crash(1).expect("reopen"), 1);
+}
