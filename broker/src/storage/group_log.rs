@@ -149,21 +149,17 @@ impl GroupLog {
         inner.hard_state_at = Some(at);
     }
 
-    /// After replay: the commit index never lies above the last entry.
+    /// After replay. A hard state may tell of a commit that the entries written with it did not live to see; what was applied
+    /// was durable before.
     pub(super) fn check_replayed(&self, applied: u64) -> Result<(), String> {
-        let inner = self.lock();
+        let mut inner = self.lock();
         let last = inner.last_index();
         if applied > last {
             return Err(format!(
                 "state is as of entry {applied}, but the log ends at {last}"
             ));
         }
-        if inner.hard_state.commit > last {
-            let commit = inner.hard_state.commit;
-            return Err(format!(
-                "entry {commit} was committed, but the log ends at {last}"
-            ));
-        }
+        inner.hard_state.commit = inner.hard_state.commit.min(last);
         Ok(())
     }
 

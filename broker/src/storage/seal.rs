@@ -249,7 +249,8 @@ impl<'a> RowUpdate<'a> {
 
     fn row(&self, cut: &CutPoint, position: Position) -> GroupRow {
         let mut hard_state = cut.hard_state.clone();
-        hard_state.commit = hard_state.commit.max(self.checkpoint.applied);
+        // What was applied is in the row or durable in the log; what is committed beyond may not be here yet.
+        hard_state.commit = self.checkpoint.applied;
         GroupRow {
             hard_state,
             hard_state_from: position,

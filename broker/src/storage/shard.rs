@@ -350,7 +350,8 @@ impl Shard {
         let mut hard_state = hard_state
             .cloned()
             .unwrap_or_else(|| group.log.hard_state());
-        hard_state.commit = hard_state.commit.max(metadata.index);
+        // Entries behind the snapshot that are committed, too, are yet to be written.
+        hard_state.commit = metadata.index;
         let SnapshotHeader { next_offset, .. } = SnapshotHeader::decode(&snapshot.data)
             .ok_or_else(|| Error::Group {
                 group: id,

@@ -104,3 +104,59 @@ fn a_seal_between_staging_and_installing_a_snapshot_changes_nothing() {
     rig.shard.seal(&[before]).expect("seal");
     assert_sound(&rig.crash(1).expect("reopen"), 1);
 }
+
+#[test]
+fn a_row_claims_no_commit_beyond_what_was_applied() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    rig.append(1, 2, 100).expect("append");
+    let checkpoint = rig.checkpoint(1);
+    let mut log = rig.shard.start(group(1)).expect("start").log;
+    let next = log.last_index() + 1;
+    // A follower learns that an entry is committed before it has written it.
+    log.stage(&Write {
+        entries: vec![entry(next, Offset(2), 0)],
+        ..Write::default()
+    });
+    log.note_commit(&hard_state(next));
+    rig.shard.seal(&[checkpoint]).expect("seal");
+    assert_sound(&rig.crash(1).expect("reopen"), 1);
+}
+
+#[test]
+fn a_commit_written_before_its_entries_is_no_damage() {
+    for ops in 0..8 {
+        let rig = Rig::new();
+        rig.create(&[1]);
+        // The rest of the segment has room for the hard state, not for the entry.
+        rig.append(1, 1, 5000).expect("append");
+        let mut log = rig.shard.start(group(1)).expect("start").log;
+        let next = log.last_index() + 1;
+        let write = Write {
+            entries: vec![entry(next, Offset(1), 9000)],
+            hard_state: Some(hard_state(next)),
+            snapshot: None,
+        };
+        log.stage(&write);
+        rig.disk.fail_after_ops(rig.disk.ops() + ops);
+        let _ = rig.shard.append(&[(group(1), write)]);
+        assert_sound(&rig.crash(ops).expect("reopen"), 1);
+    }
+}
+
+#[test]
+fn a_snapshot_is_installed_without_the_entries_behind_it() {
+    for ops in 0..4 {
+        let rig = Rig::new();
+        rig.create(&[1]);
+        let write = Write {
+            entries: vec![entry(51, Offset(90), 0)],
+            hard_state: Some(hard_state(51)),
+            snapshot: Some(snapshot(50, Offset(90), Offset(90))),
+        };
+        rig.shard.start(group(1)).expect("start").log.stage(&write);
+        rig.disk.fail_after_ops(rig.disk.ops() + ops);
+        let _ = rig.shard.append(&[(group(1), write)]);
+        assert_sound(&rig.crash(ops).expect("reopen"), 1);
+    }
+}
