@@ -241,7 +241,13 @@ impl Shard {
         let mut records = Vec::new();
         let mut log = self.log.lock().expect(LOCK);
         for (group, write) in batch {
+            // Deleted while this was on its way; others are in the same batch.
+            if self.group(*group).is_err() {
+                continue;
+            }
             if let Some(snapshot) = &write.snapshot {
+                // What the group wrote before belongs before the place where its log starts anew.
+                self.append_records(&mut log, &std::mem::take(&mut records))?;
                 self.install(*group, snapshot, write.hard_state.as_ref(), log.position())?;
             }
             let group = *group;
@@ -254,7 +260,11 @@ impl Shard {
                 entry: entry.clone(),
             }));
         }
-        let located = log.append(&records)?;
+        self.append_records(&mut log, &records)
+    }
+
+    fn append_records(&self, log: &mut SharedLog, records: &[Record]) -> Result<(), Error> {
+        let located = log.append(records)?;
         // Still under the log's lock: whoever holds it sees every written entry with its place.
         for (record, located) in records.iter().zip(located) {
             let Ok(group) = self.group(record.group()) else {

@@ -160,3 +160,41 @@ fn a_snapshot_is_installed_without_the_entries_behind_it() {
         assert_sound(&rig.crash(ops).expect("reopen"), 1);
     }
 }
+
+#[test]
+fn what_was_written_in_one_go_before_a_snapshot_is_not_part_of_the_log_behind_it() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    let mut log = rig.shard.start(group(1)).expect("start").log;
+    let entries = (2..=4).map(|i| entry(i, Offset(i as i64 - 2), 0)).collect();
+    let old = Write {
+        entries,
+        ..Write::default()
+    };
+    let new = Write {
+        snapshot: Some(snapshot(3, Offset(2), Offset(2))),
+        hard_state: Some(hard_state(3)),
+        ..Write::default()
+    };
+    log.stage(&old);
+    log.stage(&new);
+    let batch = [(group(1), old), (group(1), new)];
+    rig.shard.append(&batch).expect("append");
+    rig.shard.sync().expect("sync");
+    let rig = rig.crash(1).expect("reopen");
+    assert_sound(&rig, 1);
+    assert_eq!(rig.log_end(1), Offset(2), "entry 4 is of another history");
+}
+
+#[test]
+fn a_write_of_a_deleted_group_does_not_fail_the_others() {
+    let rig = Rig::new();
+    rig.create(&[1, 2]);
+    rig.shard.delete(group(1)).expect("delete");
+    let late = Write {
+        snapshot: Some(snapshot(50, Offset(90), Offset(90))),
+        ..Write::default()
+    };
+    rig.shard.append(&[(group(1), late)]).expect("append");
+    rig.append(2, 1, 0).expect("append");
+}
