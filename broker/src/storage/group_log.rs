@@ -571,8 +571,10 @@ impl raft::Storage for GroupLog {
                 .or_else(|located| self.read_entry(index, located))
                 .map_err(|error| {
                     tracing::error!(group = %self.id, index, %error, "cannot read an entry");
-                    // On the way to a follower it is tried again; on the way to the state machine the replica goes offline.
-                    raft::Error::Store(match context.can_async() {
+                    // Sealed and recycled since it was looked up, it is tried again, or a snapshot is sent. Anything else takes
+                    // this replica offline: a leader that cannot read its log would starve its followers for ever.
+                    let is_gone = matches!(error, super::log::Error::Gone { .. });
+                    raft::Error::Store(match is_gone && context.can_async() {
                         true => StorageError::LogTemporarilyUnavailable,
                         false => StorageError::Other(Box::new(error)),
                     })
