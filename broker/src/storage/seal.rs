@@ -99,10 +99,15 @@ impl Shard {
                 self.options.run_bytes,
             );
             let mut update = RowUpdate::of(group.clone(), checkpoint);
-            if let Some(found) = found {
+            if let Some(mut found) = found {
+                let mut sealed = group.sealed.lock().expect(LOCK);
+                // What was imported is in a run already.
+                let sealed_to = sealed.sealed_to();
+                found.pieces.pieces.retain(|(base, _)| *base >= sealed_to);
                 update.through_index = found.through_index;
                 report.bytes += found.bytes;
-                group.sealed.lock().expect(LOCK).swept = false;
+                sealed.swept = false;
+                drop(sealed);
                 if found.pieces.pieces.is_empty() {
                     cuts.push(update);
                 } else if found.bytes >= self.options.packed_below_bytes {
@@ -195,13 +200,13 @@ impl Shard {
     }
 
     /// Drops what a crash between ingestion and its row has left behind the last run.
-    fn sweep(&self, group: &Group) -> Result<(), Error> {
+    pub(super) fn sweep(&self, group: &Group) -> Result<(), Error> {
         let mut sealed = group.sealed.lock().expect(LOCK);
         if sealed.swept {
             return Ok(());
         }
         let id = group.log.id();
-        let from = keys::record(id, 0, group.log.tail_start());
+        let from = keys::record(id, 0, group.log.tail_start().max(sealed.sealed_to()));
         let to = keys::record(id, 1, Offset(0));
         for family in [keys::record_family(id), keys::packed_family(id)] {
             let mut found = false;

@@ -389,6 +389,13 @@ impl Shard {
 
 pub(super) const LOCK: &str = "no holder of this lock panics";
 
+impl Sealed {
+    /// The offset behind the last run. Runs that were imported may reach beyond where the log begins.
+    pub(super) fn sealed_to(&self) -> Offset {
+        self.runs.last().map_or(Offset(0), |run| run.next)
+    }
+}
+
 impl Group {
     fn new(log: GroupLog, row: GroupRow, runs: Vec<Run>, swept: bool) -> Group {
         Group {

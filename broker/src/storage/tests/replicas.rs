@@ -5,6 +5,7 @@ use super::rig::{Rig, batch, group};
 use crate::raft::ports::{GroupLog as _, Write};
 use crate::storage::entry::{EntryHeader, EntryKind, SnapshotHeader};
 use crate::storage::ids::Offset;
+use crate::storage::import::Import;
 use bytes::Bytes;
 use raft::eraftpb::{Entry, HardState, Snapshot};
 
@@ -197,4 +198,83 @@ fn a_write_of_a_deleted_group_does_not_fail_the_others() {
     };
     rig.shard.append(&[(group(1), late)]).expect("append");
     rig.append(2, 1, 0).expect("append");
+}
+
+fn import(from: i64, to: i64) -> Import {
+    Import {
+        base: Offset(from),
+        next: Offset(to),
+        entries: (from..to)
+            .map(|base| (Offset(base), batch(Offset(base), 1, 100)))
+            .collect(),
+    }
+}
+
+#[test]
+fn imported_records_are_read_behind_a_snapshot_and_need_no_second_import() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    let header = SnapshotHeader {
+        next_offset: Offset(8),
+        log_start: Offset(0),
+    };
+    let wanted = rig.shard.import_from(group(1), &header).expect("look");
+    assert_eq!(wanted, Some(Offset(0)));
+    for (made, import) in [
+        (true, import(0, 5)),
+        (false, import(1, 5)),
+        (true, import(3, 8)),
+    ] {
+        let done = rig.shard.import_run(group(1), import).expect("import");
+        assert_eq!(done, made);
+    }
+    assert_eq!(
+        rig.shard.import_from(group(1), &header).expect("look"),
+        None
+    );
+    let write = Write {
+        snapshot: Some(snapshot(50, Offset(8), Offset(0))),
+        ..Write::default()
+    };
+    rig.shard.start(group(1)).expect("start").log.stage(&write);
+    rig.shard.append(&[(group(1), write)]).expect("install");
+    let rig = rig.crash(1).expect("reopen");
+    rig.append(1, 2, 100).expect("append");
+    rig.check_dense(1, Offset(0), 300);
+    rig.seal(&[1]).expect("seal");
+    rig.check_dense(1, Offset(0), 300);
+}
+
+#[test]
+fn what_was_imported_is_not_sealed_again_when_the_log_catches_up() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    for _ in 0..3 {
+        rig.append(1, 1, 100).expect("append");
+    }
+    rig.shard
+        .import_run(group(1), import(0, 2))
+        .expect("import");
+    let rig = rig.crash(1).expect("reopen");
+    rig.append(1, 1, 100).expect("append");
+    rig.seal(&[1]).expect("seal");
+    rig.check_dense(1, Offset(0), 300);
+    let (runs, _) = rig.shard.sealed_runs(group(1)).expect("runs");
+    let ranges: Vec<_> = runs.iter().map(|run| (run.base.0, run.next.0)).collect();
+    assert_eq!(ranges, [(0, 2), (2, 4)]);
+}
+
+#[test]
+fn a_crash_in_an_import_leaves_nothing_in_the_way() {
+    for ops in 0..3 {
+        let rig = Rig::new();
+        rig.create(&[1]);
+        rig.families.fail_after_ops(rig.families.ops() + ops);
+        assert!(rig.shard.import_run(group(1), import(0, 5)).is_err());
+        let rig = rig.crash(ops).expect("reopen");
+        rig.shard
+            .import_run(group(1), import(0, 5))
+            .expect("import");
+        rig.append(1, 1, 100).expect("append");
+    }
 }
