@@ -29,7 +29,7 @@ use std::time::Instant;
 use world::{Trace, World};
 
 /// How many seeds each test runs in `make test`.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 500;
 const SEEDS_FULL: u64 = 10_000;
 /// A planted bug is found within so many seeds, or the simulation is blind.
 const SEEDS_PLANTED: u64 = 400;
@@ -159,7 +159,12 @@ fn is_caught(planted: Planted) {
         Planted::ReadAboveCommit | Planted::ForgottenVote | Planted::EmptyVoter => Some(3),
     };
     match first_failure(0, count, brokers, Some(planted)) {
-        Some((seed, what, _)) => println!("{planted:?} is caught at seed {seed}: {what}"),
+        Some((seed, what, _)) => {
+            println!(
+                "{planted:?} is caught after {} of {count} seeds: {what}",
+                seed + 1
+            );
+        }
         None => panic!("{planted:?} is not caught by {count} seeds"),
     }
 }
