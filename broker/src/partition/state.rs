@@ -296,9 +296,9 @@ impl Partition {
             return Ok((Prepared::Done(output), None));
         }
         if offset <= tail.log_start
-            && let Some(index) = tail.index_of_log_start(offset)
+            && let Some((index, log_start)) = tail.in_flight_log_start(offset)
         {
-            let output = Output::LogStart(tail.log_start);
+            let output = Output::LogStart(log_start);
             return Ok((Prepared::After { index, output }, None));
         }
         let header = EntryHeader {

@@ -142,10 +142,11 @@ impl Tail {
         self.in_flight.get(at).map(|entry| entry.index)
     }
 
-    /// The entry in flight that moves the log start to `offset` or beyond.
-    pub(super) fn index_of_log_start(&self, offset: Offset) -> Option<u64> {
+    /// The first entry in flight that moves the log start to `offset` or beyond, and where it moves it to.
+    pub(super) fn in_flight_log_start(&self, offset: Offset) -> Option<(u64, Offset)> {
         let at = self.in_flight.partition_point(|e| e.log_start < offset);
-        self.in_flight.get(at).map(|entry| entry.index)
+        let entry = self.in_flight.get(at)?;
+        Some((entry.index, entry.log_start))
     }
 
     /// `committed` now holds the entry at `index`, in which `producer_ids` wrote.

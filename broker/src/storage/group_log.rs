@@ -149,21 +149,17 @@ impl GroupLog {
         inner.hard_state_at = Some(at);
     }
 
-    /// After replay: the commit index never lies above the last entry.
+    /// After replay. A hard state may tell of a commit that the entries written with it did not live to see; what was applied
+    /// was durable before.
     pub(super) fn check_replayed(&self, applied: u64) -> Result<(), String> {
-        let inner = self.lock();
+        let mut inner = self.lock();
         let last = inner.last_index();
         if applied > last {
             return Err(format!(
                 "state is as of entry {applied}, but the log ends at {last}"
             ));
         }
-        if inner.hard_state.commit > last {
-            let commit = inner.hard_state.commit;
-            return Err(format!(
-                "entry {commit} was committed, but the log ends at {last}"
-            ));
-        }
+        inner.hard_state.commit = inner.hard_state.commit.min(last);
         Ok(())
     }
 
@@ -575,8 +571,10 @@ impl raft::Storage for GroupLog {
                 .or_else(|located| self.read_entry(index, located))
                 .map_err(|error| {
                     tracing::error!(group = %self.id, index, %error, "cannot read an entry");
-                    // On the way to a follower it is tried again; on the way to the state machine the replica goes offline.
-                    raft::Error::Store(match context.can_async() {
+                    // Sealed and recycled since it was looked up, it is tried again, or a snapshot is sent. Anything else takes
+                    // this replica offline: a leader that cannot read its log would starve its followers for ever.
+                    let is_gone = matches!(error, super::log::Error::Gone { .. });
+                    raft::Error::Store(match is_gone && context.can_async() {
                         true => StorageError::LogTemporarilyUnavailable,
                         false => StorageError::Other(Box::new(error)),
                     })

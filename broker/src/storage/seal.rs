@@ -99,10 +99,15 @@ impl Shard {
                 self.options.run_bytes,
             );
             let mut update = RowUpdate::of(group.clone(), checkpoint);
-            if let Some(found) = found {
+            if let Some(mut found) = found {
+                let mut sealed = group.sealed.lock().expect(LOCK);
+                // What was imported is in a run already.
+                let sealed_to = sealed.sealed_to();
+                found.pieces.pieces.retain(|(base, _)| *base >= sealed_to);
                 update.through_index = found.through_index;
                 report.bytes += found.bytes;
-                group.sealed.lock().expect(LOCK).swept = false;
+                sealed.swept = false;
+                drop(sealed);
                 if found.pieces.pieces.is_empty() {
                     cuts.push(update);
                 } else if found.bytes >= self.options.packed_below_bytes {
@@ -199,13 +204,13 @@ impl Shard {
     }
 
     /// Drops what a crash between ingestion and its row has left behind the last run.
-    fn sweep(&self, group: &Group) -> Result<(), Error> {
+    pub(super) fn sweep(&self, group: &Group) -> Result<(), Error> {
         let mut sealed = group.sealed.lock().expect(LOCK);
         if sealed.swept {
             return Ok(());
         }
         let id = group.log.id();
-        let from = keys::record(id, 0, group.log.tail_start());
+        let from = keys::record(id, 0, group.log.tail_start().max(sealed.sealed_to()));
         let to = keys::record(id, 1, Offset(0));
         for family in [keys::record_family(id), keys::packed_family(id)] {
             let mut found = false;
@@ -253,7 +258,8 @@ impl<'a> RowUpdate<'a> {
 
     fn row(&self, cut: &CutPoint, position: Position) -> GroupRow {
         let mut hard_state = cut.hard_state.clone();
-        hard_state.commit = hard_state.commit.max(self.checkpoint.applied);
+        // What was applied is in the row or durable in the log; what is committed beyond may not be here yet.
+        hard_state.commit = self.checkpoint.applied;
         GroupRow {
             hard_state,
             hard_state_from: position,
@@ -270,10 +276,11 @@ impl<'a> RowUpdate<'a> {
         }
     }
 
-    /// False when the group was deleted or has moved past this state (a snapshot was installed).
+    /// False when the group was deleted or has moved past this state: a snapshot was installed, or is staged and will be.
     fn collect(&self, row: &GroupRow, changes: &mut Vec<RowChange>) -> bool {
         let sealed = self.group.sealed.lock().expect(LOCK);
         if sealed.deleted
+            || row.truncated_index > row.applied
             || sealed.row.applied > row.applied
             || sealed.row.truncated_index > row.truncated_index
         {
@@ -303,10 +310,11 @@ impl<'a> RowUpdate<'a> {
             cleaned_to: sealed.row.cleaned_to,
             ..row
         };
+        // What another one ingested and could not adopt is still to be swept.
+        sealed.swept |= !self.added.is_empty();
         sealed.runs.retain(|run| !self.removed.contains(run));
         sealed.runs.extend(self.added);
         sealed.runs.sort_by_key(|run| run.base);
-        sealed.swept = true;
     }
 }
 

@@ -244,7 +244,13 @@ impl Shard {
         let mut records = Vec::new();
         let mut log = self.log.lock().expect(LOCK);
         for (group, write) in batch {
+            // Deleted while this was on its way; others are in the same batch.
+            if self.group(*group).is_err() {
+                continue;
+            }
             if let Some(snapshot) = &write.snapshot {
+                // What the group wrote before belongs before the place where its log starts anew.
+                self.append_records(&mut log, &std::mem::take(&mut records))?;
                 self.install(*group, snapshot, write.hard_state.as_ref(), log.position())?;
             }
             let group = *group;
@@ -257,7 +263,11 @@ impl Shard {
                 entry: entry.clone(),
             }));
         }
-        let located = log.append(&records)?;
+        self.append_records(&mut log, &records)
+    }
+
+    fn append_records(&self, log: &mut SharedLog, records: &[Record]) -> Result<(), Error> {
+        let located = log.append(records)?;
         self.counters
             .appended(located.iter().map(|located| u64::from(located.len)).sum());
         // Still under the log's lock: whoever holds it sees every written entry with its place.
@@ -368,7 +378,8 @@ impl Shard {
         let mut hard_state = hard_state
             .cloned()
             .unwrap_or_else(|| group.log.hard_state());
-        hard_state.commit = hard_state.commit.max(metadata.index);
+        // Entries behind the snapshot that are committed, too, are yet to be written.
+        hard_state.commit = metadata.index;
         let SnapshotHeader { next_offset, .. } = SnapshotHeader::decode(&snapshot.data)
             .ok_or_else(|| Error::Group {
                 group: id,
@@ -395,6 +406,13 @@ impl Shard {
 }
 
 pub(super) const LOCK: &str = "no holder of this lock panics";
+
+impl Sealed {
+    /// The offset behind the last run. Runs that were imported may reach beyond where the log begins.
+    pub(super) fn sealed_to(&self) -> Offset {
+        self.runs.last().map_or(Offset(0), |run| run.next)
+    }
+}
 
 impl Group {
     fn new(log: GroupLog, row: GroupRow, runs: Vec<Run>, swept: bool) -> Group {

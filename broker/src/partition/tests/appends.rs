@@ -115,3 +115,15 @@ fn an_append_of_several_batches_is_a_duplicate_only_as_a_whole() {
         Err(Refusal::Producer(_))
     ));
 }
+
+#[test]
+fn a_log_start_that_waits_for_one_in_flight_answers_that_one() {
+    let mut replica = Replica::leader();
+    replica.ask(append(plain(5))).unwrap();
+    replica.apply_all();
+    let start = |offset| Output::LogStart(Offset(offset));
+    assert_eq!(replica.ask(delete_to(3)), Ok(Answer::At(3, start(3))));
+    assert_eq!(replica.ask(delete_to(4)), Ok(Answer::At(4, start(4))));
+    // Entry 4 may be lost when entry 3 is committed.
+    assert_eq!(replica.ask(delete_to(2)), Ok(Answer::After(3, start(3))));
+}

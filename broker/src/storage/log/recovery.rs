@@ -55,19 +55,13 @@ pub(super) fn recover<E: Display>(
     }
     let mut previous_end = 0;
     if let Some(last) = segments.last() {
+        // Even if nothing in it is valid its number is not used again: a place in it may have been noted elsewhere as "no later
+        // record lies before this".
         let tail = replay_last(last, replay)?;
-        if tail.end > SEGMENT_HEADER_LEN {
-            let settled = settle(last, &tail)?;
-            live.write()
-                .insert(settled.header.number, Arc::new(settled));
-            previous_end = tail.end as u32;
-        } else {
-            // Its number is used again, and blocks that never became valid may lie in it: it must not become a spare.
-            segment::remove(&**disk, &last.name)?;
-            live.write().remove(&last.header.number);
-            next_number = last.header.number;
-            previous_end = last.header.previous_end;
-        }
+        let settled = settle(last, &tail)?;
+        live.write()
+            .insert(settled.header.number, Arc::new(settled));
+        previous_end = tail.end as u32;
     }
     Ok(Recovered {
         live,

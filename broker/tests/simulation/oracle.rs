@@ -1,0 +1,278 @@
+//! What must hold, whatever happens. The oracle sees every entry that any replica applies, every leader, every vote, every
+//! answer to a client and every batch that a reader gets; it never looks into the code under test.
+
+use crate::machine::Seen;
+use bytes::Bytes;
+use millrace_broker::raft::ports::{GroupId, PeerId};
+use millrace_broker::storage::entry::{EntryHeader, EntryKind};
+use millrace_wire::BatchHeader;
+use raft::eraftpb::{Entry, Message, MessageType};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something that must not happen.
+#[derive(Debug)]
+pub struct Violation(pub String);
+
+pub type Checked<T = ()> = Result<T, Violation>;
+
+pub fn violated<T>(what: impl Into<String>) -> Checked<T> {
+    Err(Violation(what.into()))
+}
+
+/// A committed batch, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub next: i64,
+    /// The batch's own checksum, which covers all but offset and leader epoch.
+    pub crc: u32,
+    pub leader_epoch: i32,
+    pub producer_id: i64,
+    pub sequence: i32,
+}
+
+#[derive(Default)]
+pub struct Truth {
+    /// Term and checksum of each committed entry that the state machines saw, by index.
+    entries: BTreeMap<u64, (u64, u32)>,
+    pub batches: BTreeMap<i64, Batch>,
+    pub next_offset: i64,
+    pub log_start: i64,
+    leaders: BTreeMap<u64, PeerId>,
+    votes: BTreeMap<(PeerId, u64), PeerId>,
+    /// The sequence that each producer continues with.
+    sequences: BTreeMap<i64, i32>,
+    /// Acknowledged with acks=1 by the latest leader: base offset and checksum.
+    acked_by_leader: BTreeMap<i64, u32>,
+}
+
+impl Truth {
+    pub fn last_applied(&self) -> u64 {
+        self.entries.last_key_value().map_or(0, |(index, _)| *index)
+    }
+}
+
+pub struct Oracle {
+    groups: BTreeMap<GroupId, Truth>,
+    pub compacted: BTreeSet<GroupId>,
+}
+
+/// Each batch of an entry: its header and its checksum as stored in it.
+fn batches(data: &Bytes) -> Checked<Vec<(BatchHeader, u32)>> {
+    let mut rest = data.clone();
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let Ok(header) = BatchHeader::decode(&rest) else {
+            return violated("an entry holds something else than batches");
+        };
+        let batch = rest.split_to(header.size_bytes);
+        found.push((header, checksum(&batch)?));
+    }
+    Ok(found)
+}
+
+/// The checksum stored in a batch, after checking it.
+pub fn checksum(batch: &[u8]) -> Checked<u32> {
+    let stored = u32::from_be_bytes([batch[17], batch[18], batch[19], batch[20]]);
+    if crc32c::crc32c(&batch[21..]) != stored {
+        return violated("a batch is damaged and nobody noticed");
+    }
+    Ok(stored)
+}
+
+impl Oracle {
+    pub fn new(groups: impl Iterator<Item = GroupId>, compacted: BTreeSet<GroupId>) -> Oracle {
+        Oracle {
+            groups: groups.map(|group| (group, Truth::default())).collect(),
+            compacted,
+        }
+    }
+
+    pub fn truth(&self, group: GroupId) -> &Truth {
+        &self.groups[&group]
+    }
+
+    fn truth_mut(&mut self, group: GroupId) -> &mut Truth {
+        self.groups.get_mut(&group).expect("the group was created")
+    }
+
+    pub fn saw(&mut self, seen: Seen) -> Checked {
+        match seen {
+            Seen::Applied { group, peer, entry } => self.applied(group, peer, &entry),
+            Seen::Leads {
+                group,
+                peer,
+                term,
+                unapplied,
+            } => self.leads(group, peer, term, &unapplied),
+        }
+    }
+
+    fn applied(&mut self, group: GroupId, peer: PeerId, entry: &Entry) -> Checked {
+        let truth = self.truth_mut(group);
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&entry.context), &entry.data);
+        if let Some(known) = truth.entries.get(&entry.index) {
+            if *known != (entry.term, crc) {
+                return violated(format!(
+                    "peer {peer} of group {group} applied another entry {} (term {}, was {})",
+                    entry.index, entry.term, known.0
+                ));
+            }
+            return Ok(());
+        }
+        if entry.index < truth.last_applied() {
+            return violated(format!(
+                "peer {peer} of group {group} applied entry {}, which nobody had applied before a later one",
+                entry.index
+            ));
+        }
+        truth.entries.insert(entry.index, (entry.term, crc));
+        let header = EntryHeader::decode(&entry.context);
+        match header.map_err(|error| Violation(error.to_string()))? {
+            None => Ok(()),
+            Some(header) if header.kind == EntryKind::LogStart => {
+                truth.log_start = truth.log_start.max(header.base_offset.0);
+                Ok(())
+            }
+            Some(_) => truth.commit(group, entry),
+        }
+    }
+
+    fn leads(&mut self, group: GroupId, peer: PeerId, term: u64, unapplied: &[Entry]) -> Checked {
+        let truth = self.truth_mut(group);
+        let before = truth.leaders.last_key_value().map(|(_, peer)| *peer);
+        if let Some(other) = truth.leaders.insert(term, peer)
+            && other != peer
+        {
+            return violated(format!(
+                "peers {other} and {peer} lead group {group} in term {term}"
+            ));
+        }
+        if before != Some(peer) {
+            truth.acked_by_leader.clear();
+        }
+        let mut tail = BTreeMap::new();
+        for entry in unapplied.iter().filter(|entry| !entry.context.is_empty()) {
+            for (header, crc) in batches(&entry.data)? {
+                tail.insert(header.base_offset, crc);
+            }
+        }
+        for (base, crc) in &truth.acked_by_leader {
+            let held = truth.batches.get(base).map(|batch| batch.crc);
+            if held.or(tail.get(base).copied()) != Some(*crc) {
+                return violated(format!(
+                    "peer {peer} leads group {group} again and lost offset {base}, which it acknowledged"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A message leaves a replica: votes are cast here.
+    pub fn sent(&mut self, group: GroupId, message: &Message) -> Checked {
+        let candidate = match message.get_msg_type() {
+            MessageType::MsgRequestVoteResponse if !message.reject => message.to,
+            MessageType::MsgRequestVote => message.from,
+            _ => return Ok(()),
+        };
+        let (voter, term) = (message.from, message.term);
+        let votes = &mut self.truth_mut(group).votes;
+        match votes.insert((voter, term), candidate) {
+            Some(other) if other != candidate => violated(format!(
+                "peer {voter} of group {group} voted for {other} and for {candidate} in term {term}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// acks=all: the batch is committed, where the answer says.
+    pub fn acknowledged(&mut self, group: GroupId, base: i64, crc: u32) -> Checked {
+        match self.truth(group).batches.get(&base) {
+            Some(batch) if batch.crc == crc => Ok(()),
+            other => violated(format!(
+                "group {group} acknowledged offset {base}, where {other:?} is committed"
+            )),
+        }
+    }
+
+    /// acks=1, in `term`.
+    pub fn acknowledged_by_leader(&mut self, group: GroupId, peer: PeerId, base: i64, crc: u32) {
+        let truth = self.truth_mut(group);
+        if truth.leaders.last_key_value().map(|(_, peer)| *peer) == Some(peer) {
+            truth.acked_by_leader.insert(base, crc);
+        }
+    }
+
+    /// Somebody read these batches from `from` on, up to `upto` or less. Returns where they end.
+    pub fn read(&self, group: GroupId, from: i64, upto: i64, chunks: &[Bytes]) -> Checked<i64> {
+        let truth = self.truth(group);
+        let is_compacted = self.compacted.contains(&group);
+        let mut at = from;
+        for chunk in chunks {
+            let mut rest = chunk.clone();
+            while !rest.is_empty() {
+                let Ok(header) = BatchHeader::decode(&rest) else {
+                    return violated(format!("group {group}: no batch at offset {at}"));
+                };
+                let batch = rest.split_to(header.size_bytes);
+                let crc = checksum(&batch)?;
+                let (base, next) = (header.base_offset, header.next_offset());
+                let is_next = if is_compacted {
+                    next > at
+                } else {
+                    base <= at && next > at
+                };
+                if !is_next {
+                    return violated(format!(
+                        "group {group}: batch {base}..{next} was read at offset {at}"
+                    ));
+                }
+                let known = truth.batches.get(&base);
+                if known.is_none_or(|known| known.next != next)
+                    || known.is_some_and(|known| known.leader_epoch != header.leader_epoch)
+                    || (!is_compacted && known.map(|known| known.crc) != Some(crc))
+                    || next > upto
+                {
+                    return violated(format!(
+                        "group {group}: batch {base}..{next} was read below {upto}, committed is {known:?}"
+                    ));
+                }
+                at = next;
+            }
+        }
+        Ok(at)
+    }
+}
+
+impl Truth {
+    fn commit(&mut self, group: GroupId, entry: &Entry) -> Checked {
+        for (header, crc) in batches(&entry.data)? {
+            let (base, next) = (header.base_offset, header.next_offset());
+            if base != self.next_offset {
+                return violated(format!(
+                    "group {group}: a batch at {base} follows offset {}",
+                    self.next_offset
+                ));
+            }
+            self.next_offset = next;
+            if header.has_producer_id() {
+                let sequence = self.sequences.entry(header.producer_id).or_insert(0);
+                if *sequence != header.base_sequence {
+                    return violated(format!(
+                        "group {group}: producer {} has sequence {} at offset {base}, expected {sequence}",
+                        header.producer_id, header.base_sequence
+                    ));
+                }
+                *sequence += header.record_count as i32;
+            }
+            let batch = Batch {
+                next,
+                crc,
+                leader_epoch: header.leader_epoch,
+                producer_id: header.producer_id,
+                sequence: header.base_sequence,
+            };
+            self.batches.insert(base, batch);
+        }
+        Ok(())
+    }
+}
