@@ -63,6 +63,11 @@ impl Handle {
         self.shared.view.positions()
     }
 
+    /// Why this replica is offline, when a read found its data damaged. What is intact can still be read.
+    pub fn fault(&self) -> Option<&storage::Error> {
+        self.shared.damage.get()
+    }
+
     pub fn view(&self) -> &PartitionView {
         &self.shared.view
     }
@@ -95,6 +100,10 @@ impl Handle {
         ack: Ack,
         answer: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
     ) {
+        if let Some(damage) = self.fault() {
+            let failure = Failure::Faulty(damage.to_string().into());
+            return answer(Err(AppendError::Failed(failure)));
+        }
         let limit_bytes = self.shared.max_entry_bytes;
         if batches.len() > limit_bytes {
             return answer(Err(AppendError::TooLarge {
@@ -161,7 +170,10 @@ impl Handle {
                     log_start,
                     upto,
                 }),
-                _ => Err(error.into()),
+                _ => {
+                    self.shared.heed(&error);
+                    Err(error.into())
+                }
             },
         }
     }
@@ -177,10 +189,11 @@ impl Handle {
                 upto,
                 max_bytes: 1,
             };
-            let read =
-                self.shared
-                    .shard
-                    .read_by_timestamp(self.shared.group, timestamp_ms, range)?;
+            let read = self
+                .shared
+                .shard
+                .read_by_timestamp(self.shared.group, timestamp_ms, range)
+                .inspect_err(|error| self.shared.heed(error))?;
             let Some(chunk) = read.chunks.into_iter().next() else {
                 return Ok(None);
             };

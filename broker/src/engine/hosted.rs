@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 /// How long a directory waits for its worker to take or let go of a partition.
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub config: RwLock<Arc<TopicConfig>>,
     pub shard: Arc<Shard>,
     pub max_entry_bytes: usize,
+    /// What was found damaged, once something was.
+    pub damage: OnceLock<storage::Error>,
     raft: RaftHandle,
     hosted: Weak<Hosted>,
 }
@@ -207,6 +209,7 @@ impl Hosted {
                             config: RwLock::new(Arc::new(config)),
                             shard: self.shard.clone(),
                             max_entry_bytes: self.max_entry_bytes,
+                            damage: OnceLock::new(),
                             raft: self.raft(group),
                             hosted: self.this.clone(),
                         });
@@ -378,6 +381,17 @@ impl Shared {
     ) {
         self.raft
             .command(self.group, command, ack, Reply::new(answer));
+    }
+
+    /// Takes this replica offline when `error` says that its data is damaged. The others of its directory go on.
+    pub fn heed(&self, error: &storage::Error) {
+        if !error.is_damage() || self.damage.set(error.clone()).is_err() {
+            return;
+        }
+        if let Some(hosted) = self.hosted.upgrade() {
+            let (group, why) = (self.group, error.to_string());
+            hosted.call(group, move |worker| worker.take_offline(group, &why));
+        }
     }
 
     pub fn hosted(&self) -> Result<Arc<Hosted>, Error> {

@@ -247,7 +247,7 @@ fn compact(host: &Hosted, options: &HousekeepingOptions) {
     let now_ms = now_ms();
     for shared in host.partitions() {
         let config = shared.config.read().expect(LOCK).clone();
-        if !config.cleanup_policy.is_compact() {
+        if !config.cleanup_policy.is_compact() || shared.damage.get().is_some() {
             continue;
         }
         let limits = compaction::Limits {
@@ -276,7 +276,12 @@ fn compact(host: &Hosted, options: &HousekeepingOptions) {
                 tracing::info!(group = %shared.group, bytes_before, bytes_after, %cleaned_to, "compacted");
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(group = %shared.group, %error, "cannot compact"),
+            Err(error) => {
+                tracing::error!(group = %shared.group, %error, "cannot compact");
+                if let compaction::Error::Storage(error) = &error {
+                    shared.heed(error);
+                }
+            }
         }
     }
 }

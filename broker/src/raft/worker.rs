@@ -208,6 +208,11 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.with(group, |group, _| group.campaign());
     }
 
+    /// Somebody who reads the replica's data found it damaged: it can no longer be trusted, and takes part no more.
+    pub fn take_offline(&mut self, group: GroupId, why: &str) {
+        self.with(group, |_, _| Err(Fault::new(why)));
+    }
+
     pub fn report_unreachable(&mut self, group: GroupId, peer: PeerId) {
         self.with(group, |group, _| group.report_unreachable(peer));
     }

@@ -24,6 +24,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what the group had durably is not what it wrote: trying again does not help, the replica cannot be trusted.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::Log(log::Error::Corrupt { .. })
+            | Error::Families(families::Error::Corrupt { .. })
+            | Error::Group { .. }
+            | Error::Row { .. } => true,
+            Error::Log(_)
+            | Error::Families(_)
+            | Error::Version { .. }
+            | Error::UnknownGroup(_)
+            | Error::GroupExists(_) => false,
+        }
+    }
+
     /// Whether the whole shard can no longer be trusted, or only the group that was asked for.
     pub fn is_shard_fault(&self) -> bool {
         match self {
