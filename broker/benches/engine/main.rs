@@ -131,6 +131,7 @@ fn append(options: &Options) {
             bench.run(Duration::from_secs_f64(options.seconds / 3.0), None);
             let mut ratio = Ratio::default();
             let (mut group, mut amplification, mut p50, mut p99) = (vec![], vec![], vec![], vec![]);
+            let mut cpu = vec![];
             for _ in 0..options.rounds {
                 let run = bench.run(Duration::from_secs_f64(options.seconds), None);
                 let raw = raw::append(
