@@ -187,7 +187,7 @@ fn a_death_at_any_operation_takes_back_nothing() {
     }
     let mut deaths = 0;
     for (at, operation) in operations.iter().enumerate() {
-        if !is_full() && (at + seed() as usize) % STRIDE != 0 {
+        if !is_full() && !(at + seed() as usize).is_multiple_of(STRIDE) {
             continue;
         }
         let can_tear = operation == "write" || operation == "create";
