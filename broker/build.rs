@@ -56,6 +56,8 @@ fn compiler(crate_dir: &Path) -> cc::Build {
         .warnings(false)
         .pic(true)
         .cargo_metadata(false)
+        // A sanitizer of the Rust code (fuzzing) must not cost another build of RocksDB.
+        .inherit_rustflags(false)
         .std("c++20")
         .flag("-w")
         .flag("-include")
