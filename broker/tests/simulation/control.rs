@@ -201,6 +201,10 @@ impl World {
             self.note(format!("group {group}: peer {peer} leaves broker {broker}"));
             // Writes on their way to the log may still name the group; its directory does not know it any more.
             self.remember_applied(broker);
+            // The next replica of this group must not be sealed with the state of this one.
+            if let Some(stale) = self.stale.get_mut(&broker) {
+                stale.retain(|checkpoint| checkpoint.group != group);
+            }
             let running = self.running(broker);
             running.worker.remove(group);
             running.high_watermarks.remove(&group);

@@ -62,7 +62,7 @@ pub struct World {
     /// The last index applied by replicas that are not there any more.
     pub applied: BTreeMap<GroupId, u64>,
     /// Checkpoints that were taken a while ago and not sealed yet.
-    stale: BTreeMap<usize, Vec<Checkpoint>>,
+    pub stale: BTreeMap<usize, Vec<Checkpoint>>,
     /// No more faults.
     pub is_healed: bool,
     pub step: usize,
