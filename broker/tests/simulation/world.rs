@@ -261,14 +261,14 @@ impl World {
                 Ok(())
             }
             Event::LoseVolume => {
-                if self.may_lose(broker) {
+                if self.may_lose(broker)? {
                     self.note(format!("broker {broker} loses its volume"));
                     return self.reseed(broker);
                 }
                 Ok(())
             }
             Event::FlipBit => {
-                if self.may_lose(broker) {
+                if self.may_lose(broker)? {
                     self.flip_bit(broker);
                 }
                 Ok(())
