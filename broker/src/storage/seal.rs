@@ -281,6 +281,8 @@ impl<'a> RowUpdate<'a> {
         let sealed = self.group.sealed.lock().expect(LOCK);
         if sealed.deleted
             || row.truncated_index > row.applied
+            // Taken of a replica that was deleted since, and made anew.
+            || row.applied > self.group.log.last_index()
             || sealed.row.applied > row.applied
             || sealed.row.truncated_index > row.truncated_index
         {

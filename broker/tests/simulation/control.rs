@@ -75,11 +75,42 @@ impl World {
     }
 
     /// Whether all that is on this broker may go without a group losing what it acknowledged, or its quorum.
-    pub fn may_lose(&self, broker: usize) -> bool {
+    ///
+    /// A membership is safe only once the others hold it durably: a commit index costs no sync, so a voter that restarts may
+    /// still need the quorum of the membership before.
+    pub fn may_lose(&mut self, broker: usize) -> Checked<bool> {
         let groups: Vec<GroupId> = self.configs.keys().copied().collect();
-        !self.brokers[broker].local.is_empty()
-            && self.brokers.iter().all(|broker| !broker.is_flipped)
-            && groups.iter().all(|group| self.is_quiet(*group))
+        let is_quiet = !self.brokers[broker].local.is_empty()
+            && self
+                .brokers
+                .iter()
+                .all(|broker| !broker.is_flipped && broker.is_up())
+            && groups.iter().all(|group| self.is_quiet(*group));
+        if !is_quiet {
+            return Ok(false);
+        }
+        for other in 0..self.brokers.len() {
+            self.flush(other)?;
+            if !self.brokers[other].is_up() {
+                return Ok(false);
+            }
+            for group in &groups {
+                let wanted = self.members(*group).map(|members| members.voters);
+                let running = self.running(other);
+                let Some(checkpoint) = running.checkpoint(*group, false) else {
+                    continue;
+                };
+                let is_same = Some(&checkpoint.conf_state.voters) == wanted.as_ref()
+                    && checkpoint.conf_state.voters_outgoing.is_empty();
+                let sealed = running.shard.seal(&[checkpoint]);
+                match sealed {
+                    Ok(report) if is_same && report.busy == 0 => {}
+                    Ok(_) => return Ok(false),
+                    Err(error) => return self.failed(other, "seal", &error).map(|()| false),
+                }
+            }
+        }
+        Ok(groups.iter().all(|group| self.is_quiet(*group)))
     }
 
     pub fn transfer(&mut self, group: GroupId) -> Checked {
@@ -141,7 +172,7 @@ impl World {
         let ready = status.progress.iter().find(|progress| {
             !progress.is_voter
                 && wanted.contains(&progress.peer)
-                && progress.matched + 10 >= status.last_index
+                && progress.matched >= status.commit
         });
         let mut changes = Vec::new();
         if let Some(peer) = newcomer {
@@ -201,6 +232,10 @@ impl World {
             self.note(format!("group {group}: peer {peer} leaves broker {broker}"));
             // Writes on their way to the log may still name the group; its directory does not know it any more.
             self.remember_applied(broker);
+            // The next replica of this group must not be sealed with the state of this one.
+            if let Some(stale) = self.stale.get_mut(&broker) {
+                stale.retain(|checkpoint| checkpoint.group != group);
+            }
             let running = self.running(broker);
             running.worker.remove(group);
             running.high_watermarks.remove(&group);

@@ -123,6 +123,17 @@ impl World {
             self.network.len(),
             self.clients.are_done()
         );
+        for producer in &self.clients.producers {
+            let waits: Vec<_> = producer
+                .outstanding
+                .iter()
+                .map(|batch| (batch.sequence, batch.request))
+                .collect();
+            if !waits.is_empty() {
+                let (id, group) = (producer.id, producer.group);
+                text += &format!("\n  producer {id} of group {group} waits for {waits:?}");
+            }
+        }
         for group in self.groups() {
             if self.is_group_settled(group) {
                 continue;

@@ -62,7 +62,7 @@ pub struct World {
     /// The last index applied by replicas that are not there any more.
     pub applied: BTreeMap<GroupId, u64>,
     /// Checkpoints that were taken a while ago and not sealed yet.
-    stale: BTreeMap<usize, Vec<Checkpoint>>,
+    pub stale: BTreeMap<usize, Vec<Checkpoint>>,
     /// No more faults.
     pub is_healed: bool,
     pub step: usize,
@@ -261,14 +261,14 @@ impl World {
                 Ok(())
             }
             Event::LoseVolume => {
-                if self.may_lose(broker) {
+                if self.may_lose(broker)? {
                     self.note(format!("broker {broker} loses its volume"));
                     return self.reseed(broker);
                 }
                 Ok(())
             }
             Event::FlipBit => {
-                if self.may_lose(broker) {
+                if self.may_lose(broker)? {
                     self.flip_bit(broker);
                 }
                 Ok(())

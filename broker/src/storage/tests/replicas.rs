@@ -107,16 +107,29 @@ fn a_seal_between_staging_and_installing_a_snapshot_changes_nothing() {
 }
 
 #[test]
+fn a_checkpoint_of_a_replica_that_was_deleted_is_not_taken_for_the_next_one() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    rig.append(1, 2, 100).expect("append");
+    let old = rig.checkpoint(1);
+    rig.shard.delete(group(1)).expect("delete");
+    rig.shard.create(&[(group(1), Vec::new())]).expect("create");
+    rig.shard.seal(&[old]).expect("seal");
+    assert_sound(&rig.crash(1).expect("reopen"), 1);
+}
+
+#[test]
 fn a_row_claims_no_commit_beyond_what_was_applied() {
     let rig = Rig::new();
     rig.create(&[1]);
     rig.append(1, 2, 100).expect("append");
     let checkpoint = rig.checkpoint(1);
+    rig.append(1, 1, 100).expect("append");
     let mut log = rig.shard.start(group(1)).expect("start").log;
     let next = log.last_index() + 1;
     // A follower learns that an entry is committed before it has written it.
     log.stage(&Write {
-        entries: vec![entry(next, Offset(2), 0)],
+        entries: vec![entry(next, Offset(3), 0)],
         ..Write::default()
     });
     log.note_commit(&hard_state(next));
