@@ -187,16 +187,23 @@ impl GroupLog {
         }
     }
 
-    /// The oldest position of the shared log that this group still needs.
-    pub(super) fn oldest_needed(&self) -> Option<Position> {
+    /// The oldest position of the shared log that this group still needs; `row` is the durable one.
+    pub(super) fn oldest_needed(&self, row: &GroupRow) -> Option<Position> {
         let inner = self.lock();
-        // Not the first slot alone: a follower's overwritten entries leave newer positions in front of older ones never,
-        // but an entry that waits for its position has none yet.
-        let entries = inner
-            .slots
-            .iter()
-            .find_map(|slot| slot.located)
-            .map(|located| located.position);
+        let is_unwritten = |slot: &Slot| slot.located.is_none();
+        // A snapshot, or entries that replace all that were here, are staged: until they are written a crash brings back what
+        // they replace, and that must be there without a gap.
+        let replaces = inner.truncated_index > row.truncated_index
+            || inner.slots.front().is_some_and(is_unwritten);
+        let entries = match replaces {
+            true => Some(row.entries_from),
+            // Slots lie in the log in their order, as far as they are written.
+            false => inner
+                .slots
+                .front()
+                .and_then(|slot| slot.located)
+                .map(|at| at.position),
+        };
         match (entries, inner.hard_state_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

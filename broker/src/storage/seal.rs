@@ -66,12 +66,8 @@ impl Shard {
     /// The groups that keep the oldest segment of the log from being recycled.
     pub fn oldest_groups(&self) -> Vec<GroupId> {
         let oldest = self.log.lock().expect(LOCK).oldest_segment();
-        let holds = |group: &Arc<Group>| {
-            group
-                .log
-                .oldest_needed()
-                .is_some_and(|at| at.segment <= oldest)
-        };
+        let holds =
+            |group: &Arc<Group>| group.oldest_needed().is_some_and(|at| at.segment <= oldest);
         self.all_groups()
             .iter()
             .filter(|group| holds(group))
@@ -145,7 +141,7 @@ impl Shard {
         let needed = self
             .all_groups()
             .iter()
-            .filter_map(|group| group.log.oldest_needed())
+            .filter_map(|group| group.oldest_needed())
             .map(|at| at.segment)
             .min();
         let active = log.active_segment();

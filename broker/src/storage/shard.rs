@@ -427,6 +427,11 @@ impl Group {
         }
     }
 
+    /// The oldest position of the shared log that this group still needs.
+    pub(super) fn oldest_needed(&self) -> Option<Position> {
+        self.log.oldest_needed(&self.sealed.lock().expect(LOCK).row)
+    }
+
     fn replay(&self, located: Located, record: Record) -> Result<(), String> {
         let sealed = self.sealed.lock().expect(LOCK);
         match record {

@@ -201,6 +201,34 @@ fn what_was_written_in_one_go_before_a_snapshot_is_not_part_of_the_log_behind_it
 }
 
 #[test]
+fn what_is_replaced_is_not_recycled_before_its_replacement_is_written() {
+    let by_snapshot = Write {
+        snapshot: Some(snapshot(50, Offset(90), Offset(90))),
+        ..Write::default()
+    };
+    let by_entries = Write {
+        entries: vec![Entry {
+            term: 2,
+            ..entry(2, Offset(0), 0)
+        }],
+        ..Write::default()
+    };
+    for write in [by_snapshot, by_entries] {
+        let rig = Rig::new();
+        rig.create(&[1, 2]);
+        for id in [1, 2, 2, 2, 1] {
+            rig.append(id, 1, 5000).expect("append");
+        }
+        rig.shard.start(group(1)).expect("start").log.stage(&write);
+        rig.seal(&[2]).expect("seal");
+        rig.seal(&[2]).expect("seal the rest");
+        let rig = rig.crash(1).expect("reopen");
+        assert_sound(&rig, 1);
+        assert_eq!(rig.log_end(1), Offset(2));
+    }
+}
+
+#[test]
 fn a_write_of_a_deleted_group_does_not_fail_the_others() {
     let rig = Rig::new();
     rig.create(&[1, 2]);
