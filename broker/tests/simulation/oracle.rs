@@ -216,9 +216,7 @@ impl Oracle {
                 let batch = rest.split_to(header.size_bytes);
                 let crc = checksum(&batch)?;
                 let (base, next) = (header.base_offset, header.next_offset());
-                // Below the log start that was agreed on, a replica that does not know it yet may have holes.
-                let at_least = at.max(base.min(truth.log_start));
-                let is_next = (is_compacted || base <= at_least) && next > at;
+                let is_next = (is_compacted || base <= at) && next > at;
                 if !is_next {
                     return violated(format!(
                         "group {group}: batch {base}..{next} was read at offset {at}"

@@ -798,12 +798,17 @@ impl World {
         if is_planted && let Ok(start) = running.shard.start(group) {
             upto = start.log.log_end().max(upto);
         }
-        let from = positions.log_start;
+        let from = self.first_promised(group, positions.log_start);
         if from >= upto {
             return Ok(());
         }
         let at = from + (((upto - from) as f64) * chance) as i64;
         self.read_at(broker, group, at, upto, max_bytes).map(|_| ())
+    }
+
+    /// A replica that does not know the log start yet, because a snapshot is on its way to its disk, may have less.
+    fn first_promised(&self, group: GroupId, log_start: Offset) -> Offset {
+        log_start.max(Offset(self.oracle.truth(group).log_start))
     }
 
     /// Where the read ends; `None` when the broker failed at it.
@@ -857,7 +862,7 @@ impl World {
             else {
                 continue;
             };
-            let mut at = positions.log_start;
+            let mut at = self.first_promised(group, positions.log_start);
             while at < positions.high_watermark {
                 let read = self.read_at(broker, group, at, positions.high_watermark, 4 << 10)?;
                 match read {

@@ -1,5 +1,5 @@
 //! What only a replica among others meets: entries that are committed before they are durable, snapshots on their way, groups
-//! that leave and come back, records of others. Each was first found by the simulation.
+//! that leave and come back, records of others.
 
 use super::rig::{Rig, batch, group};
 use crate::raft::ports::{GroupLog as _, Write};
