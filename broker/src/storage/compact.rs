@@ -52,8 +52,11 @@ impl Shard {
             return Ok(false);
         };
         let group = self.group(id)?;
-        let generation = group.sealed.lock().expect(LOCK).row.generation + 1;
-        self.sweep_generations(id, generation)?;
+        let (generation, runs) = {
+            let sealed = group.sealed.lock().expect(LOCK);
+            (sealed.row.generation + 1, sealed.runs.clone())
+        };
+        self.drop_unnamed(id, &runs)?;
         let mut added = Vec::new();
         let mut chunks = split(entries, self.options.run_bytes)
             .into_iter()
@@ -103,8 +106,9 @@ impl Shard {
         let _rows = self.rows.lock().expect(LOCK);
         let mut sealed = group.sealed.lock().expect(LOCK);
         if sealed.deleted || !old.iter().all(|run| sealed.runs.contains(run)) {
+            let (deleted, runs) = (sealed.deleted, sealed.runs.clone());
             drop(sealed);
-            self.sweep_generations(id, generation)?;
+            self.drop_unnamed(id, if deleted { &[] } else { &runs })?;
             return Ok(false);
         }
         let row = GroupRow {
@@ -132,16 +136,6 @@ impl Shard {
                 .drop_range(keys::family(id, run), &from, &to)?;
         }
         Ok(true)
-    }
-
-    /// Drops what an unfinished compaction has left: everything of generation `from` and above.
-    fn sweep_generations(&self, id: GroupId, from: u32) -> Result<(), Error> {
-        let first = keys::record(id, from, Offset(0));
-        let end = keys::record(GroupId(id.0 + 1), 0, Offset(0));
-        for family in [keys::record_family(id), keys::packed_family(id)] {
-            self.families.drop_range(family, &first, &end)?;
-        }
-        Ok(())
     }
 }
 

@@ -199,28 +199,47 @@ impl Shard {
         Ok(())
     }
 
-    /// Drops what a crash between ingestion and its row has left behind the last run.
+    /// Looks once, after the directory was opened or something failed, for what a crash has left.
     pub(super) fn sweep(&self, group: &Group) -> Result<(), Error> {
         let mut sealed = group.sealed.lock().expect(LOCK);
         if sealed.swept {
             return Ok(());
         }
-        let id = group.log.id();
-        let from = keys::record(id, 0, group.log.tail_start().max(sealed.sealed_to()));
-        let to = keys::record(id, 1, Offset(0));
-        for family in [keys::record_family(id), keys::packed_family(id)] {
-            let mut found = false;
-            self.families.scan(family, &from, &to, 0, &mut |_, _| {
-                found = true;
-                false
-            })?;
-            if found {
-                tracing::info!(group = %id, "removing a sealed file that a crash left without its row");
-                self.families.drop_range(family, &from, &to)?;
-            }
-        }
+        self.drop_unnamed(group.log.id(), &sealed.runs)?;
         sealed.swept = true;
         Ok(())
+    }
+
+    /// Drops what no run speaks of: what a crash left between a file and its row, or between a row and its files. One caller
+    /// at a time seals and compacts a group, so nothing there is on its way in.
+    pub(super) fn drop_unnamed(&self, id: GroupId, runs: &[Run]) -> Result<(), Error> {
+        let end = keys::record(GroupId(id.0 + 1), 0, Offset(0));
+        for (packed, family) in [
+            (false, keys::record_family(id)),
+            (true, keys::packed_family(id)),
+        ] {
+            let mut named: Vec<&Run> = runs.iter().filter(|run| run.packed == packed).collect();
+            named.sort_by_key(|run| (run.generation, run.base));
+            let named = named.into_iter().map(|run| keys::records_of(id, run));
+            let mut from = keys::record(id, 0, Offset(0));
+            for (base, next) in named.chain([(end.clone(), end.clone())]) {
+                if from < base && self.holds_rows(family, &from, &base)? {
+                    tracing::info!(group = %id, ?family, "removing sealed records that a crash left without their row");
+                    self.families.drop_range(family, &from, &base)?;
+                }
+                from = next;
+            }
+        }
+        Ok(())
+    }
+
+    fn holds_rows(&self, family: Family, from: &[u8], to: &[u8]) -> Result<bool, Error> {
+        let mut found = false;
+        self.families.scan(family, from, to, 0, &mut |_, _| {
+            found = true;
+            false
+        })?;
+        Ok(found)
     }
 }
 

@@ -4,10 +4,13 @@ use crate::raft::ports::{GroupId, GroupLog as _, Write};
 use crate::storage::Error;
 use crate::storage::disk::{TwinDisk, Unsynced};
 use crate::storage::entry::{EntryHeader, EntryKind, SnapshotHeader};
+use crate::storage::families::Families as _;
 use crate::storage::families::twin::TwinFamilies;
 use crate::storage::ids::Offset;
+use crate::storage::keys;
 use crate::storage::log::LogOptions;
 use crate::storage::read::Range;
+use crate::storage::rows::Run;
 use crate::storage::seal::Checkpoint;
 use crate::storage::shard::{Shard, ShardOptions};
 use bytes::Bytes;
@@ -208,6 +211,31 @@ impl Rig {
             }
         }
         Ok(headers)
+    }
+
+    /// No crash has left records in the families that nobody will ever drop.
+    pub fn check_every_row_is_named(&self, id: u64) {
+        let (runs, _) = self.shard.sealed_runs(group(id)).expect("runs");
+        let from = keys::record(group(id), 0, Offset(0));
+        let to = keys::record(group(id + 1), 0, Offset(0));
+        for family in [
+            keys::record_family(group(id)),
+            keys::packed_family(group(id)),
+        ] {
+            let check = &mut |key: &[u8], _: &[u8]| {
+                let (_, generation, base) = keys::parse_record(key).expect("a record's key");
+                let names =
+                    |run: &Run| run.generation == generation && run.base <= base && base < run.next;
+                assert!(
+                    runs.iter().any(names),
+                    "generation {generation}, offset {base} is in no run of {runs:?}"
+                );
+                true
+            };
+            self.families
+                .scan(family, &from, &to, 0, check)
+                .expect("scan");
+        }
     }
 
     /// Reads everything from `from`, in small steps, and checks that offsets are dense.
