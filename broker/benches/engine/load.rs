@@ -191,7 +191,6 @@ impl Bench {
 
     pub fn retain(&self) {
         self.engine().run_retention();
-        self.engine().run_retention();
     }
 
     pub fn seal_all(&self) {

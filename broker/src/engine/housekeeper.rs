@@ -5,7 +5,7 @@
 //! what lies below when it has applied it.
 
 use super::LOCK;
-use super::hosted::{Hosted, fresh_salt};
+use super::hosted::{Hosted, Shared, fresh_salt};
 use crate::partition::cleaner::LastOfProducer;
 use crate::partition::compaction;
 use crate::partition::{Command, Role, SetLogStart};
@@ -20,6 +20,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long sealing rests after it failed: a full disk is not worth more than a line a second.
 const SEAL_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a round of retention waits for the log starts that it has proposed.
+const LOG_START_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the log's size is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -202,45 +205,58 @@ fn seal(host: &Hosted, ids: Vec<GroupId>) -> Result<bool, Failed> {
 }
 
 fn retain(host: &Hosted) {
-    let now_ms = now_ms();
-    let mut expired = Vec::new();
-    for shared in host.partitions() {
-        let config = shared.config.read().expect(LOCK).clone();
-        let positions = shared.view.positions();
-        if positions.role == Role::Leader && config.cleanup_policy.is_delete() {
-            let retention = Retention {
-                max_age_ms: config.retention_ms,
-                max_bytes: config.retention_bytes,
-            };
-            let from = host.shard.retained_from(
-                shared.group,
-                retention,
-                now_ms,
-                positions.log_start,
-                positions.high_watermark,
-            );
-            if let Ok(Some(offset)) = from {
-                tracing::info!(group = %shared.group, %offset, "retention moves the log start");
-                let command = Command::SetLogStart(SetLogStart {
-                    offset: Some(offset),
-                });
-                let group = shared.group;
-                shared.command(command, Ack::Committed { voters: 1 }, move |result| {
-                    if let Err(error) = result {
-                        tracing::debug!(%group, %error, "log start was not moved");
-                    }
-                });
-            }
-        }
-        if host.shard.has_expired(shared.group, positions.log_start) {
-            expired.push(shared.group);
-        }
-    }
-    for checkpoint in host.checkpoints(expired) {
+    move_log_starts(host, now_ms());
+    let log_start = |shared: &Shared| shared.view.positions().log_start;
+    let partitions = host.partitions();
+    let expired = partitions
+        .iter()
+        .filter(|p| host.shard.has_expired(p.group, log_start(p)));
+    for checkpoint in host.checkpoints(expired.map(|shared| shared.group).collect()) {
         if let Err(error) = host.shard.expire(&checkpoint) {
             host.report_fault("cannot drop expired records", &error);
         }
     }
+}
+
+/// Proposes where logs should start, and returns when that is so, or when it takes too long.
+fn move_log_starts(host: &Hosted, now_ms: i64) {
+    let (answered, answers) = channel();
+    for shared in host.partitions() {
+        let config = shared.config.read().expect(LOCK).clone();
+        let positions = shared.view.positions();
+        if positions.role != Role::Leader || !config.cleanup_policy.is_delete() {
+            continue;
+        }
+        let retention = Retention {
+            max_age_ms: config.retention_ms,
+            max_bytes: config.retention_bytes,
+        };
+        let group = shared.group;
+        let (start, end) = (positions.log_start, positions.high_watermark);
+        if let Ok(Some(offset)) = host
+            .shard
+            .retained_from(group, retention, now_ms, start, end)
+        {
+            tracing::info!(%group, %offset, "retention moves the log start");
+            let command = Command::SetLogStart(SetLogStart {
+                offset: Some(offset),
+            });
+            let answered = answered.clone();
+            shared.command(command, Ack::Committed { voters: 1 }, move |result| {
+                if let Err(error) = result {
+                    tracing::debug!(%group, %error, "log start was not moved");
+                }
+                let _ = answered.send(());
+            });
+        }
+    }
+    drop(answered);
+    let deadline = Instant::now() + LOG_START_PATIENCE;
+    // What comes later is dropped in the next round.
+    while answers
+        .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        .is_ok()
+    {}
 }
 
 fn compact(host: &Hosted, options: &HousekeepingOptions) {
