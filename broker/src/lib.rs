@@ -2,6 +2,7 @@
 //! families) and [`partition`] (one replicated topic-partition). `tests/layers.rs` holds who may import whom.
 
 pub mod engine;
+pub mod metadata;
 pub mod partition;
 pub mod raft;
 pub mod storage;

@@ -1,0 +1,139 @@
+//! The bytes of the metadata group's entries and of its snapshot: protobuf, so that a later release may add fields.
+
+use super::BrokerId;
+use std::collections::BTreeMap;
+
+/// A fact that a committed entry states. It was checked before it was proposed; applying it cannot be refused.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Change {
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
+    pub kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Kind {
+    #[prost(message, tag = "1")]
+    BrokerRegistered(BrokerRecord),
+    #[prost(message, tag = "2")]
+    TopicCreated(TopicRecord),
+    #[prost(message, tag = "3")]
+    TopicDeleted(TopicDeleted),
+    #[prost(message, tag = "4")]
+    PartitionsAdded(PartitionsAdded),
+    #[prost(message, tag = "5")]
+    ConfigsChanged(ConfigsChanged),
+    #[prost(message, tag = "6")]
+    ProducerIdsAllocated(ProducerIdsAllocated),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BrokerRecord {
+    #[prost(int32, tag = "1")]
+    pub id: BrokerId,
+    #[prost(message, repeated, tag = "2")]
+    pub endpoints: Vec<EndpointRecord>,
+    #[prost(string, optional, tag = "3")]
+    pub rack: Option<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EndpointRecord {
+    #[prost(string, tag = "1")]
+    pub listener: String,
+    #[prost(string, tag = "2")]
+    pub protocol: String,
+    #[prost(string, tag = "3")]
+    pub host: String,
+    #[prost(uint32, tag = "4")]
+    pub port: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TopicRecord {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(message, repeated, tag = "3")]
+    pub partitions: Vec<PartitionRecord>,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub configs: BTreeMap<String, String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PartitionRecord {
+    #[prost(uint64, tag = "1")]
+    pub group: u64,
+    #[prost(int32, repeated, tag = "2")]
+    pub replicas: Vec<BrokerId>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TopicDeleted {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PartitionsAdded {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(message, repeated, tag = "2")]
+    pub partitions: Vec<PartitionRecord>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ConfigsChanged {
+    #[prost(oneof = "ResourceRecord", tags = "1, 2, 3, 4")]
+    pub resource: Option<ResourceRecord>,
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub set: BTreeMap<String, String>,
+    #[prost(string, repeated, tag = "6")]
+    pub removed: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum ResourceRecord {
+    /// The id of a topic.
+    #[prost(bytes = "vec", tag = "1")]
+    Topic(Vec<u8>),
+    #[prost(int32, tag = "2")]
+    Broker(BrokerId),
+    /// What holds for every broker that says nothing else.
+    #[prost(bool, tag = "3")]
+    AllBrokers(bool),
+    #[prost(string, tag = "4")]
+    Group(String),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ProducerIdsAllocated {
+    #[prost(int64, tag = "1")]
+    pub next: i64,
+}
+
+/// The whole image.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Snapshot {
+    /// [`Snapshot::FORMAT`] when it was written.
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub brokers: Vec<BrokerRecord>,
+    #[prost(message, repeated, tag = "3")]
+    pub topics: Vec<TopicRecord>,
+    /// Of brokers and groups; those of topics are with the topic.
+    #[prost(message, repeated, tag = "4")]
+    pub configs: Vec<ConfigsChanged>,
+    #[prost(int64, tag = "5")]
+    pub next_producer_id: i64,
+    #[prost(uint64, tag = "6")]
+    pub next_group: u64,
+    #[prost(uint64, tag = "7")]
+    pub version: u64,
+}
+
+impl Snapshot {
+    pub const FORMAT: u32 = 1;
+}

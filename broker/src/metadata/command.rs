@@ -1,0 +1,73 @@
+//! What can be asked of the metadata, what it answers, and why it refuses.
+
+use super::image::{Broker, Resource, Topic};
+use super::{BrokerId, placement};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A broker says where it can be reached. Saying the same again changes nothing.
+    RegisterBroker(Broker),
+    CreateTopic(NewTopic),
+    DeleteTopic(Uuid),
+    AddPartitions {
+        id: Uuid,
+        /// How many there are to be.
+        total: u32,
+        placement: Placement,
+    },
+    ChangeConfigs {
+        resource: Resource,
+        /// `None` takes the setting away.
+        changes: BTreeMap<String, Option<String>>,
+    },
+    /// [`super::PRODUCER_ID_BLOCK`] ids that nobody else gets.
+    AllocateProducerIds,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewTopic {
+    pub name: String,
+    /// Drawn by who asks: the metadata itself draws nothing at random.
+    pub id: Uuid,
+    pub partitions: u32,
+    pub placement: Placement,
+    pub configs: BTreeMap<String, String>,
+}
+
+/// Who decides where the replicas are.
+#[derive(Clone, Debug)]
+pub enum Placement {
+    /// The metadata does, starting at the broker that `seed` chooses.
+    Automatic { replicas: u16, seed: u64 },
+    /// The caller does: the replicas of each partition, the preferred leader first.
+    Manual(Vec<Vec<BrokerId>>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Output {
+    Done,
+    Topic(Arc<Topic>),
+    /// The first of a block.
+    ProducerIds(i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("this replica does not lead in term {term}")]
+    NotLeader { term: u64 },
+    #[error("Topic '{0}' already exists.")]
+    TopicExists(String),
+    #[error("Topic '{name}' collides with existing topic: {other}")]
+    TopicCollides { name: String, other: String },
+    #[error("This server does not host this topic-partition.")]
+    UnknownTopic,
+    #[error("{0}")]
+    InvalidPartitions(String),
+    #[error(transparent)]
+    Placement(#[from] placement::Refusal),
+    #[error("the last block of producer ids is taken")]
+    ProducerIdsExhausted,
+}

@@ -1,0 +1,355 @@
+//! The state of the metadata at one moment.
+
+use super::BrokerId;
+use super::change::{
+    BrokerRecord, Change, ConfigsChanged, EndpointRecord, Kind, PartitionRecord, ResourceRecord,
+    Snapshot, TopicRecord,
+};
+use super::machine::Fault;
+use crate::raft::ports::GroupId;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Cloning it copies pointers.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The index of the last entry in it: it grows with every change.
+    pub version: u64,
+    pub brokers: BTreeMap<BrokerId, Arc<Broker>>,
+    pub topics: BTreeMap<String, Arc<Topic>>,
+    by_id: HashMap<Uuid, String>,
+    /// Of brokers and groups; those of topics are with the topic.
+    configs: BTreeMap<Resource, Arc<BTreeMap<String, String>>>,
+    pub next_producer_id: i64,
+    pub next_group: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    pub id: BrokerId,
+    pub endpoints: Vec<Endpoint>,
+    pub rack: Option<String>,
+}
+
+/// Where clients reach a broker: an advertised listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub listener: String,
+    pub protocol: String,
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    pub id: Uuid,
+    pub name: String,
+    pub partitions: Vec<Partition>,
+    /// What was set on the topic itself.
+    pub configs: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub group: GroupId,
+    /// The preferred leader first.
+    pub replicas: Vec<BrokerId>,
+}
+
+/// What can have settings of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    Topic(Uuid),
+    Broker(BrokerId),
+    /// Every broker that says nothing else.
+    AllBrokers,
+    Group(String),
+}
+
+impl Default for Image {
+    fn default() -> Image {
+        Image {
+            version: 0,
+            brokers: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            by_id: HashMap::new(),
+            configs: BTreeMap::new(),
+            next_producer_id: 0,
+            next_group: super::GROUP.0 + 1,
+        }
+    }
+}
+
+impl Image {
+    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(name)
+    }
+
+    pub fn topic_by_id(&self, id: &Uuid) -> Option<&Arc<Topic>> {
+        self.by_id.get(id).and_then(|name| self.topics.get(name))
+    }
+
+    /// What was set on `resource` itself, by name.
+    pub fn configs(&self, resource: &Resource) -> Option<&BTreeMap<String, String>> {
+        match resource {
+            Resource::Topic(id) => self.topic_by_id(id).map(|topic| &topic.configs),
+            other => self.configs.get(other).map(|configs| &**configs),
+        }
+    }
+
+    /// A topic whose name differs from `name` in `.` and `_` only: their metrics could not be told apart.
+    pub fn colliding(&self, name: &str) -> Option<&str> {
+        if !name.contains(['.', '_']) {
+            return None;
+        }
+        let flat = |name: &str| name.replace('.', "_");
+        let wanted = flat(name);
+        self.topics
+            .keys()
+            .find(|other| other.len() == name.len() && *other != name && flat(other) == wanted)
+            .map(String::as_str)
+    }
+
+    /// Applies a committed, or a proposed, change.
+    pub(super) fn apply(&mut self, index: u64, change: &Change) -> Result<(), Fault> {
+        let unknown = || {
+            Fault(format!(
+                "entry {index} is of a kind that this release does not know"
+            ))
+        };
+        match change.kind.as_ref().ok_or_else(unknown)? {
+            Kind::BrokerRegistered(record) => {
+                self.brokers
+                    .insert(record.id, Arc::new(Broker::of(record)?));
+            }
+            Kind::TopicCreated(record) => self.insert(Topic::of(record)?),
+            Kind::TopicDeleted(record) => {
+                if let Some(name) = self.by_id.remove(&id(&record.id)?) {
+                    self.topics.remove(&name);
+                }
+            }
+            Kind::PartitionsAdded(record) => {
+                let topic = self.topic_by_id(&id(&record.id)?).cloned();
+                if let Some(mut topic) = topic {
+                    let added = record.partitions.iter().map(Partition::of);
+                    Arc::make_mut(&mut topic).partitions.extend(added);
+                    self.insert_shared(topic);
+                }
+            }
+            Kind::ConfigsChanged(record) => self.change_configs(record)?,
+            Kind::ProducerIdsAllocated(record) => self.next_producer_id = record.next,
+        }
+        self.version = index;
+        Ok(())
+    }
+
+    fn insert(&mut self, topic: Topic) {
+        self.insert_shared(Arc::new(topic));
+    }
+
+    fn insert_shared(&mut self, topic: Arc<Topic>) {
+        let highest = topic
+            .partitions
+            .iter()
+            .map(|partition| partition.group.0)
+            .max();
+        self.next_group = self.next_group.max(highest.unwrap_or(0) + 1);
+        self.by_id.insert(topic.id, topic.name.clone());
+        self.topics.insert(topic.name.clone(), topic);
+    }
+
+    fn change_configs(&mut self, record: &ConfigsChanged) -> Result<(), Fault> {
+        let change = |configs: &mut BTreeMap<String, String>| {
+            for name in &record.removed {
+                configs.remove(name);
+            }
+            configs.extend(record.set.clone());
+        };
+        let resource = Resource::of(record.resource.as_ref())?;
+        if let Resource::Topic(id) = &resource {
+            if let Some(mut topic) = self.topic_by_id(id).cloned() {
+                change(&mut Arc::make_mut(&mut topic).configs);
+                self.insert_shared(topic);
+            }
+            return Ok(());
+        }
+        let configs = self.configs.entry(resource.clone()).or_default();
+        change(Arc::make_mut(configs));
+        if configs.is_empty() {
+            self.configs.remove(&resource);
+        }
+        Ok(())
+    }
+
+    pub(super) fn to_snapshot(&self) -> Snapshot {
+        let configs = self
+            .configs
+            .iter()
+            .map(|(resource, configs)| ConfigsChanged {
+                resource: Some(resource.record()),
+                set: (**configs).clone(),
+                removed: Vec::new(),
+            });
+        Snapshot {
+            format: Snapshot::FORMAT,
+            brokers: self
+                .brokers
+                .values()
+                .map(|broker| broker.record())
+                .collect(),
+            topics: self.topics.values().map(|topic| topic.record()).collect(),
+            configs: configs.collect(),
+            next_producer_id: self.next_producer_id,
+            next_group: self.next_group,
+            version: self.version,
+        }
+    }
+
+    pub(super) fn from_snapshot(snapshot: &Snapshot) -> Result<Image, Fault> {
+        if snapshot.format != Snapshot::FORMAT {
+            return Err(Fault(format!(
+                "the metadata snapshot has format {}, this release reads {}",
+                snapshot.format,
+                Snapshot::FORMAT
+            )));
+        }
+        let mut image = Image::default();
+        for record in &snapshot.brokers {
+            image
+                .brokers
+                .insert(record.id, Arc::new(Broker::of(record)?));
+        }
+        for record in &snapshot.topics {
+            image.insert(Topic::of(record)?);
+        }
+        for record in &snapshot.configs {
+            image.change_configs(record)?;
+        }
+        image.next_producer_id = snapshot.next_producer_id;
+        image.next_group = image.next_group.max(snapshot.next_group);
+        image.version = snapshot.version;
+        Ok(image)
+    }
+}
+
+fn id(bytes: &[u8]) -> Result<Uuid, Fault> {
+    Uuid::from_slice(bytes)
+        .map_err(|_| Fault(format!("a topic id has {} bytes, not 16", bytes.len())))
+}
+
+impl Broker {
+    fn of(record: &BrokerRecord) -> Result<Broker, Fault> {
+        let endpoint = |record: &EndpointRecord| {
+            Ok(Endpoint {
+                listener: record.listener.clone(),
+                protocol: record.protocol.clone(),
+                host: record.host.clone(),
+                port: u16::try_from(record.port)
+                    .map_err(|_| Fault(format!("a broker's port is {}", record.port)))?,
+            })
+        };
+        Ok(Broker {
+            id: record.id,
+            endpoints: record
+                .endpoints
+                .iter()
+                .map(endpoint)
+                .collect::<Result<_, Fault>>()?,
+            rack: record.rack.clone(),
+        })
+    }
+
+    pub(super) fn record(&self) -> BrokerRecord {
+        let endpoint = |endpoint: &Endpoint| EndpointRecord {
+            listener: endpoint.listener.clone(),
+            protocol: endpoint.protocol.clone(),
+            host: endpoint.host.clone(),
+            port: endpoint.port.into(),
+        };
+        BrokerRecord {
+            id: self.id,
+            endpoints: self.endpoints.iter().map(endpoint).collect(),
+            rack: self.rack.clone(),
+        }
+    }
+
+    /// Where a client that came in through `listener` reaches this broker.
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.listener == listener)
+    }
+}
+
+impl Topic {
+    pub(super) fn of(record: &TopicRecord) -> Result<Topic, Fault> {
+        Ok(Topic {
+            id: id(&record.id)?,
+            name: record.name.clone(),
+            partitions: record.partitions.iter().map(Partition::of).collect(),
+            configs: record.configs.clone(),
+        })
+    }
+
+    fn record(&self) -> TopicRecord {
+        TopicRecord {
+            id: self.id.as_bytes().to_vec(),
+            name: self.name.clone(),
+            partitions: self.partitions.iter().map(Partition::record).collect(),
+            configs: self.configs.clone(),
+        }
+    }
+
+    /// Of consumer groups, transactions and share groups: clients may read them, not write to them.
+    pub fn is_internal(&self) -> bool {
+        is_internal(&self.name)
+    }
+}
+
+/// Whether a topic of this name belongs to the broker itself.
+pub fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
+}
+
+impl Partition {
+    fn of(record: &PartitionRecord) -> Partition {
+        Partition {
+            group: GroupId(record.group),
+            replicas: record.replicas.clone(),
+        }
+    }
+
+    fn record(&self) -> PartitionRecord {
+        PartitionRecord {
+            group: self.group.0,
+            replicas: self.replicas.clone(),
+        }
+    }
+}
+
+impl Resource {
+    fn of(record: Option<&ResourceRecord>) -> Result<Resource, Fault> {
+        match record {
+            Some(ResourceRecord::Topic(bytes)) => Ok(Resource::Topic(id(bytes)?)),
+            Some(ResourceRecord::Broker(id)) => Ok(Resource::Broker(*id)),
+            Some(ResourceRecord::AllBrokers(_)) => Ok(Resource::AllBrokers),
+            Some(ResourceRecord::Group(group)) => Ok(Resource::Group(group.clone())),
+            None => Err(Fault(
+                "settings of a kind of resource that this release does not know".to_owned(),
+            )),
+        }
+    }
+
+    pub(super) fn record(&self) -> ResourceRecord {
+        match self {
+            Resource::Topic(id) => ResourceRecord::Topic(id.as_bytes().to_vec()),
+            Resource::Broker(id) => ResourceRecord::Broker(*id),
+            Resource::AllBrokers => ResourceRecord::AllBrokers(true),
+            Resource::Group(group) => ResourceRecord::Group(group.clone()),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What all brokers agree on: brokers, topics, their configuration, blocks of producer ids. One raft group of its own.
+//!
+//! [`Command`] is what may be asked for; the leader checks it against all it has proposed and turns it into a [`change::Change`],
+//! a fact that every replica applies to its [`Image`]. Readers hold the image as of some moment and never wait.
+//!
+//! It knows no Kafka request: what a setting may be is checked by who asks, before it asks.
+
+pub mod change;
+mod command;
+mod handle;
+mod image;
+mod machine;
+mod placement;
+
+pub use command::{Command, NewTopic, Output, Placement, Refusal};
+pub use handle::{Error, Handle, Submit};
+pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
+pub use machine::{Fault, Machine};
+
+use crate::raft::ports::GroupId;
+
+/// The group of the metadata itself. Partitions' groups are numbered from 1.
+pub const GROUP: GroupId = GroupId(0);
+
+/// A broker's `node.id`. Zero is a normal one.
+pub type BrokerId = i32;
+
+/// How many producer ids a broker takes at a time, as Kafka's brokers do.
+pub const PRODUCER_ID_BLOCK: i64 = 1_000;
