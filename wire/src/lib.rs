@@ -3,19 +3,33 @@
 //! - [`batch`]: one record batch (message format v2), its header, how it is cut out of a stream and patched in place;
 //! - [`record`]: the records inside an uncompressed batch, and [`control`] the keys and values of control records;
 //! - [`compression`]: the four codecs, decompression always under a limit;
-//! - [`builder`]: writes batches.
+//! - [`builder`]: writes batches;
+//! - [`frame`]: frames and their headers; [`ApiKey`] and [`ErrorCode`];
+//! - [`messages`]: every request and answer, read with [`decode_request`] and written with [`encode_response`];
+//! - [`check`]: verifies a message's bytes against Kafka's schema before they are decoded.
 //!
 //! **Invariant:** every length is checked against the bytes that remain before it is used, and nothing is allocated by a
 //! count that came from outside. Batches pass through the broker byte for byte; only log compaction writes them anew.
 
+mod api_key;
 pub mod batch;
 pub mod builder;
+pub mod check;
+mod codec;
 pub mod compression;
 pub mod control;
+mod error;
+mod error_code;
+pub mod frame;
+pub mod messages;
 pub mod record;
 mod varint;
 
+pub use api_key::ApiKey;
 pub use batch::{Batch, BatchHeader};
 pub use builder::{BatchBuilder, BatchSettings};
+pub use codec::{decode_request, decode_response, encode_request, encode_response};
 pub use compression::Compression;
+pub use error::Error;
+pub use error_code::ErrorCode;
 pub use record::{Headers, Record};
