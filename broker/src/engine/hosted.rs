@@ -1,7 +1,9 @@
 //! One directory that runs: its shard, its raft workers, its log thread, its partitions.
 
 use super::handle::Handle;
+use super::metadata_host::MetadataHost;
 use super::{EngineOptions, Error, LOCK, SOLE_PEER};
+use crate::metadata;
 use crate::partition::{Command, Fault, Output, Partition, PartitionView, Refusal, TopicConfig};
 use crate::raft::ports::{Ack, GroupId, StateMachine as _, Transport};
 use crate::raft::runtime::{self, Runtime, RuntimeSettings};
@@ -40,6 +42,8 @@ impl Transport for NoPeers {
 pub(super) struct Hosted {
     pub path: String,
     workers: Vec<Runtime<Submitter, Partition, NoPeers>>,
+    /// In the directory that holds the metadata group.
+    pub metadata: Option<MetadataHost>,
     pub log_thread: LogThread,
     pub shard: Arc<Shard>,
     partitions: RwLock<BTreeMap<GroupId, Arc<Shared>>>,
@@ -81,6 +85,9 @@ impl Drop for Hosted {
             if worker.stop().is_err() {
                 tracing::error!(path = %self.path, "a raft worker panicked");
             }
+        }
+        if let Some(Err(_)) = self.metadata.take().map(MetadataHost::stop) {
+            tracing::error!(path = %self.path, "the metadata's raft worker panicked");
         }
     }
 }
@@ -124,12 +131,17 @@ impl Hosted {
             };
             workers.push(Runtime::spawn(&runtime, make, |_, _| ()).map_err(io)?);
         }
+        let metadata = match options.metadata_directory.as_deref() == Some(path) {
+            true => Some(MetadataHost::open(&name, &shard, &log_thread, options)?),
+            false => None,
+        };
         let max_entry_bytes = shard
             .max_entry_bytes()
             .min(options.raft.max_uncommitted_bytes as usize);
         Ok(Arc::new_cyclic(|this| Hosted {
             path: name,
             workers,
+            metadata,
             log_thread,
             shard,
             partitions: RwLock::default(),
@@ -144,6 +156,7 @@ impl Hosted {
             .shard
             .group_ids()
             .into_iter()
+            .filter(|group| *group != metadata::GROUP)
             .map(|group| (group, config_of(group)))
             .collect();
         let started = self

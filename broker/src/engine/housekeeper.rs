@@ -6,6 +6,7 @@
 
 use super::LOCK;
 use super::hosted::{Hosted, Shared, fresh_salt};
+use crate::metadata;
 use crate::partition::cleaner::LastOfProducer;
 use crate::partition::compaction;
 use crate::partition::{Command, Role, SetLogStart};
@@ -309,6 +310,9 @@ impl Hosted {
             return Vec::new();
         }
         let (sender, receiver) = channel();
+        if let (Some(metadata), true) = (&self.metadata, ids.contains(&metadata::GROUP)) {
+            metadata.checkpoint(sender.clone());
+        }
         self.visit(ids, move |group, visit| match visit.machine_snapshot() {
             Ok(machine) => {
                 let conf_state = visit.conf_state.clone();

@@ -12,6 +12,7 @@
 mod handle;
 mod hosted;
 mod housekeeper;
+mod metadata_host;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,9 @@ use crate::raft::settings::Settings;
 use crate::storage::shard::ShardOptions;
 use crate::storage::stats::Stats;
 use crate::storage::{self, families};
+use crate::metadata;
 use hosted::Hosted;
+use metadata_host::MetadataHost;
 use housekeeper::{Housekeeper, Request};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +43,8 @@ const LOCK: &str = "no holder of this lock panics";
 pub struct EngineOptions {
     /// `log.dirs`: one shard each.
     pub directories: Vec<PathBuf>,
+    /// `metadata.log.dir`: the one of them that holds the metadata group, if this process has a replica of it.
+    pub metadata_directory: Option<PathBuf>,
     pub shard: ShardOptions,
     /// Raft workers of each directory.
     pub workers: usize,
@@ -53,6 +58,7 @@ impl EngineOptions {
     pub fn new(directories: Vec<PathBuf>) -> EngineOptions {
         EngineOptions {
             directories,
+            metadata_directory: None,
             shard: ShardOptions::default(),
             workers: 1,
             raft: Settings::default(),
@@ -142,6 +148,12 @@ impl Engine {
         let mut handles = self.handles.write().expect(LOCK);
         handles.extend(made.iter().map(|handle| (handle.group(), handle.clone())));
         Ok(made)
+    }
+
+    /// The cluster's metadata, when its directory is online.
+    pub fn metadata(&self) -> Option<metadata::Handle> {
+        let mut hosts = self.shards.iter().filter_map(|shard| shard.hosted.metadata.as_ref());
+        hosts.next().map(MetadataHost::handle)
     }
 
     pub fn partition(&self, group: GroupId) -> Option<Handle> {
