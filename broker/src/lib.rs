@@ -1,6 +1,7 @@
-//! The broker, bottom layer first: [`raft`] (many groups on few threads), [`storage`] (the shared log and the column
-//! families) and [`partition`] (one replicated topic-partition). `tests/layers.rs` holds who may import whom.
+//! The broker, bottom layer first: [`config`] (every setting), [`raft`] (many groups on few threads), [`storage`] (the
+//! shared log and the column families) and [`partition`] (one replicated topic-partition). `tests/layers.rs` holds who may import whom.
 
+pub mod config;
 pub mod engine;
 pub mod metadata;
 pub mod partition;

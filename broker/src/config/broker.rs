@@ -1,0 +1,247 @@
+//! A broker's configuration: loaded, checked, and in plain fields.
+
+use super::derived::{self, Derived};
+use super::layers::Layers;
+use super::listeners::Listener;
+use super::sources::{Gathered, Sources};
+use super::topic::{TopicConfig, TopicSettings};
+use super::value::Value;
+use super::{Errors, Warning, table};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The struct and how it is filled: a field, its type, and the setting it holds.
+macro_rules! broker_config {
+    ($($field:ident: $type:ty = $name:literal;)*) => {
+        /// Everything that is served; names and units are Kafka's, with underscores.
+        ///
+        /// What topics fall back to (`message.max.bytes`, `log.retention.ms`, ...) is in [`TopicConfig::new`].
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct BrokerConfig {
+            /// `node.id`, or its older name `broker.id`.
+            pub node_id: i32,
+            /// What clients and other brokers connect to; never empty.
+            pub listeners: Vec<Listener>,
+            /// Of `listeners`, those that `controller.listener.names` keeps for controllers.
+            pub controller_listeners: Vec<Listener>,
+            /// One for each of `listeners` that clients are told of.
+            pub advertised_listeners: Vec<Listener>,
+            /// The name of the listener that other brokers use.
+            pub inter_broker_listener: String,
+            /// `log.dirs`, or else `log.dir`; never empty.
+            pub log_dirs: Vec<PathBuf>,
+            /// `max.connections.per.ip.overrides`
+            pub max_connections_by_address: BTreeMap<String, u32>,
+            $(pub $field: $type,)*
+            pub(super) layers: Layers,
+        }
+
+        #[cfg(test)]
+        pub(super) const FIELDS: &[&str] = &[$($name),*];
+
+        impl BrokerConfig {
+            fn assemble(layers: Layers, derived: Derived) -> BrokerConfig {
+                BrokerConfig {
+                    node_id: derived.node_id,
+                    listeners: derived.listeners,
+                    controller_listeners: derived.controller_listeners,
+                    advertised_listeners: derived.advertised_listeners,
+                    inter_broker_listener: derived.inter_broker_listener,
+                    log_dirs: derived.log_dirs,
+                    max_connections_by_address: derived.max_connections_by_address,
+                    $($field: Field::read(plain(&layers, $name))
+                        .expect("kind and bounds in the table fit the field: a test reads them all"),)*
+                    layers,
+                }
+            }
+        }
+    };
+}
+
+broker_config! {
+    max_connections: i32 = "max.connections";
+    max_connections_per_ip: i32 = "max.connections.per.ip";
+    connections_max_idle_ms: i64 = "connections.max.idle.ms";
+    socket_request_max_bytes: i32 = "socket.request.max.bytes";
+    queued_max_request_bytes: i64 = "queued.max.request.bytes";
+    socket_listen_backlog_size: i32 = "socket.listen.backlog.size";
+    request_timeout_ms: i32 = "request.timeout.ms";
+    fetch_max_bytes: i32 = "fetch.max.bytes";
+    max_incremental_fetch_session_cache_slots: i32 = "max.incremental.fetch.session.cache.slots";
+    max_request_partition_size_limit: i32 = "max.request.partition.size.limit";
+    broker_rack: Option<String> = "broker.rack";
+    auto_create_topics_enable: bool = "auto.create.topics.enable";
+    delete_topic_enable: bool = "delete.topic.enable";
+    num_partitions: i32 = "num.partitions";
+    default_replication_factor: i32 = "default.replication.factor";
+    log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms";
+    log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms";
+    log_cleaner_dedupe_buffer_size: i64 = "log.cleaner.dedupe.buffer.size";
+    replica_lag_time_max_ms: i64 = "replica.lag.time.max.ms";
+    offsets_retention_minutes: i32 = "offsets.retention.minutes";
+    offsets_retention_check_interval_ms: i64 = "offsets.retention.check.interval.ms";
+    offset_metadata_max_bytes: i32 = "offset.metadata.max.bytes";
+    offsets_commit_timeout_ms: i32 = "offsets.commit.timeout.ms";
+    offsets_topic_num_partitions: i32 = "offsets.topic.num.partitions";
+    offsets_topic_replication_factor: i16 = "offsets.topic.replication.factor";
+    group_initial_rebalance_delay_ms: i32 = "group.initial.rebalance.delay.ms";
+    group_min_session_timeout_ms: i32 = "group.min.session.timeout.ms";
+    group_max_session_timeout_ms: i32 = "group.max.session.timeout.ms";
+    group_max_size: i32 = "group.max.size";
+    group_coordinator_rebalance_protocols: Vec<String> = "group.coordinator.rebalance.protocols";
+    group_consumer_assignment_interval_ms: i32 = "group.consumer.assignment.interval.ms";
+    group_consumer_assignors: Vec<String> = "group.consumer.assignors";
+    group_consumer_heartbeat_interval_ms: i32 = "group.consumer.heartbeat.interval.ms";
+    group_consumer_max_assignment_interval_ms: i32 = "group.consumer.max.assignment.interval.ms";
+    group_consumer_max_heartbeat_interval_ms: i32 = "group.consumer.max.heartbeat.interval.ms";
+    group_consumer_max_session_timeout_ms: i32 = "group.consumer.max.session.timeout.ms";
+    group_consumer_max_size: i32 = "group.consumer.max.size";
+    group_consumer_migration_policy: String = "group.consumer.migration.policy";
+    group_consumer_min_assignment_interval_ms: i32 = "group.consumer.min.assignment.interval.ms";
+    group_consumer_min_heartbeat_interval_ms: i32 = "group.consumer.min.heartbeat.interval.ms";
+    group_consumer_min_session_timeout_ms: i32 = "group.consumer.min.session.timeout.ms";
+    group_consumer_regex_refresh_interval_ms: i32 = "group.consumer.regex.refresh.interval.ms";
+    group_consumer_session_timeout_ms: i32 = "group.consumer.session.timeout.ms";
+    transactional_id_expiration_ms: i32 = "transactional.id.expiration.ms";
+    transaction_max_timeout_ms: i32 = "transaction.max.timeout.ms";
+    transaction_abort_timed_out_transaction_cleanup_interval_ms: i32 = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
+    transaction_remove_expired_transaction_cleanup_interval_ms: i32 = "transaction.remove.expired.transaction.cleanup.interval.ms";
+    transaction_state_log_num_partitions: i32 = "transaction.state.log.num.partitions";
+    transaction_state_log_replication_factor: i16 = "transaction.state.log.replication.factor";
+    transaction_state_log_min_isr: i32 = "transaction.state.log.min.isr";
+    producer_id_expiration_ms: i32 = "producer.id.expiration.ms";
+    producer_id_expiration_check_interval_ms: i32 = "producer.id.expiration.check.interval.ms";
+    log_budget_bytes: u64 = "millrace.log.budget.bytes";
+    log_limit_bytes: u64 = "millrace.log.limit.bytes";
+    min_free_bytes: u64 = "millrace.min.free.bytes";
+    cache_bytes: usize = "millrace.cache.bytes";
+    block_cache_bytes: usize = "millrace.block.cache.bytes";
+    max_open_files: i32 = "millrace.max.open.files";
+    run_bytes: u64 = "millrace.run.bytes";
+    packed_below_bytes: u64 = "millrace.packed.below.bytes";
+    raft_workers: usize = "millrace.raft.workers";
+    raft_tick_ms: u64 = "millrace.raft.tick.ms";
+}
+
+/// A type of a plain field.
+trait Field: Sized {
+    fn read(value: Option<Value>) -> Option<Self>;
+}
+
+impl Field for bool {
+    fn read(value: Option<Value>) -> Option<bool> {
+        match value? {
+            Value::Boolean(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! number_fields {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn read(value: Option<Value>) -> Option<$type> {
+                match value? {
+                    Value::Number(value) => <$type>::try_from(value).ok(),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+number_fields!(i16, i32, i64, u32, u64, usize);
+
+impl Field for String {
+    fn read(value: Option<Value>) -> Option<String> {
+        match value? {
+            Value::Text(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Field for Vec<String> {
+    fn read(value: Option<Value>) -> Option<Vec<String>> {
+        match value? {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
+/// `None` is Kafka's null.
+impl<T: Field> Field for Option<T> {
+    fn read(value: Option<Value>) -> Option<Option<T>> {
+        match value {
+            None => Some(None),
+            some => T::read(some).map(Some),
+        }
+    }
+}
+
+fn plain(layers: &Layers, name: &str) -> Option<Value> {
+    layers.effective(table::broker_setting(name)?)
+}
+
+/// A broker's configuration and what it was given in vain.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: BrokerConfig,
+    /// Known settings without effect; each is worth one line in the log.
+    pub warnings: Vec<Warning>,
+}
+
+impl BrokerConfig {
+    /// All that is wrong is reported at once.
+    pub fn load(sources: &Sources) -> Result<Loaded, Errors> {
+        let Gathered {
+            given,
+            mut errors,
+            warnings,
+        } = Gathered::from(sources);
+        let mut layers = Layers {
+            given,
+            ..Layers::default()
+        };
+        let derived = Derived::from(&mut layers, &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Loaded {
+            config: BrokerConfig::assemble(layers, derived),
+            warnings,
+        })
+    }
+
+    /// Any broker setting as text, as it is in effect; `None` if it is unknown, not set, or a password.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let row = table::broker_setting(name)?;
+        let value = self.layers.effective(row)?;
+        (!row.is_sensitive()).then(|| value.to_string())
+    }
+
+    /// What a topic has that sets nothing.
+    pub fn topic_defaults(&self) -> TopicConfig {
+        TopicConfig::new(&TopicSettings::default(), self)
+    }
+
+    /// The same with other layers. Of what is derived, only the limits by address may change while the broker runs.
+    pub(super) fn reassembled(&self, layers: Layers) -> BrokerConfig {
+        let derived = Derived {
+            node_id: self.node_id,
+            listeners: self.listeners.clone(),
+            controller_listeners: self.controller_listeners.clone(),
+            advertised_listeners: self.advertised_listeners.clone(),
+            inter_broker_listener: self.inter_broker_listener.clone(),
+            log_dirs: self.log_dirs.clone(),
+            max_connections_by_address: plain(&layers, derived::BY_ADDRESS)
+                .and_then(|value| derived::connections_by_address(&value.to_string()).ok())
+                .unwrap_or_default(),
+        };
+        BrokerConfig::assemble(layers, derived)
+    }
+
+    pub(super) fn effective(&self, name: &str) -> Option<Value> {
+        plain(&self.layers, name)
+    }
+}

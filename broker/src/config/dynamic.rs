@@ -1,0 +1,154 @@
+//! What is set on brokers while they run.
+
+use super::broker::BrokerConfig;
+use super::derived::{BY_ADDRESS, connections_by_address};
+use super::nearest::nearest;
+use super::overrides::{Change, Overrides};
+use super::setting::{Scope, Served};
+use super::table;
+use super::value::Invalid;
+
+/// Refusals of broker settings. All are `INVALID_REQUEST` but for `NotAList`, which is `INVALID_CONFIG`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DynamicError {
+    #[error("Unknown broker config name: {name}{suggestion}")]
+    Unknown { name: String, suggestion: String },
+    #[error("Cannot update these configs dynamically: [{name}]")]
+    ReadOnly { name: &'static str },
+    #[error(
+        "Cannot update these configs at default cluster level, broker id must be specified: [{name}]"
+    )]
+    OfOneBroker { name: &'static str },
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error("Can't {operation} to key {name} because its type is not LIST.")]
+    NotAList {
+        operation: &'static str,
+        name: String,
+    },
+    #[error("{name} is not served: {reason}")]
+    Refused {
+        name: &'static str,
+        reason: &'static str,
+    },
+}
+
+/// Whose settings are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// One broker's.
+    Broker,
+    /// All brokers': the entity without a name.
+    Cluster,
+}
+
+/// What was set on one broker, or on all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DynamicSettings(Overrides);
+
+impl DynamicSettings {
+    /// Settings that were checked when they were stored; what this version does not know is left out and named.
+    pub fn from_stored<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        level: Level,
+    ) -> (DynamicSettings, Vec<DynamicError>) {
+        let mut settings = DynamicSettings::default();
+        let mut passed_over = Vec::new();
+        for (name, value) in pairs {
+            if let Err(error) = settings.change(name, &Change::Set(value.to_owned()), level) {
+                passed_over.push(error);
+            }
+        }
+        (settings, passed_over)
+    }
+
+    /// All changes or none.
+    pub fn alter<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, &'a Change)>,
+        level: Level,
+    ) -> Result<DynamicSettings, DynamicError> {
+        let mut settings = self.clone();
+        for (name, change) in changes {
+            settings.change(name, change, level)?;
+        }
+        Ok(settings)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn change(&mut self, name: &str, change: &Change, level: Level) -> Result<(), DynamicError> {
+        if *change == Change::Delete {
+            self.0.delete(name);
+            return Ok(());
+        }
+        let Some(row) = table::broker_setting(name) else {
+            let near = nearest(name, table::broker_settings().map(|row| row.name));
+            return Err(DynamicError::Unknown {
+                name: name.to_owned(),
+                suggestion: match near.is_empty() {
+                    true => String::new(),
+                    false => format!("; did you mean {}?", near.join(" or ")),
+                },
+            });
+        };
+        if !row.scope.is_dynamic() {
+            return Err(DynamicError::ReadOnly { name: row.name });
+        }
+        if row.scope == Scope::PerBroker && level == Level::Cluster {
+            return Err(DynamicError::OfOneBroker { name: row.name });
+        }
+        let changed = match change {
+            Change::Delete => None,
+            Change::Set(text) => Some(self.0.set(row, text)),
+            Change::Append(text) => self.0.change_items(row, text, true),
+            Change::Subtract(text) => self.0.change_items(row, text, false),
+        };
+        changed.ok_or_else(|| DynamicError::NotAList {
+            operation: match change {
+                Change::Append(_) => "APPEND",
+                _ => "SUBTRACT",
+            },
+            name: name.to_owned(),
+        })??;
+        if row.name == BY_ADDRESS
+            && let Some(value) = self.0.get(row)
+        {
+            let text = value.to_string();
+            connections_by_address(&text).map_err(|reason| Invalid::Value {
+                name: row.name,
+                value: text,
+                reason,
+            })?;
+        }
+        match row.served {
+            Served::Refused(reason) if self.0.get(row) != row.default_value() => {
+                Err(DynamicError::Refused {
+                    name: row.name,
+                    reason,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// This configuration with what was set while the cluster runs, on this broker and on all.
+    pub fn with_dynamic(
+        &self,
+        broker: &DynamicSettings,
+        cluster: &DynamicSettings,
+    ) -> BrokerConfig {
+        let mut layers = self.layers.clone();
+        layers.dynamic_broker = broker.0.clone();
+        layers.dynamic_default = cluster.0.clone();
+        self.reassembled(layers)
+    }
+}

@@ -1,0 +1,3 @@
+//! What of the configuration is promised, by subject.
+
+mod table;
