@@ -19,7 +19,7 @@ HEAD = """\
 #   request|response VALID_VERSIONS flexible=VERSIONS
 #     FIELD TYPE VERSIONS [null=VERSIONS] [tag=NUMBER:VERSIONS] [default=VALUE] [ignorable] [entity=ENTITY]
 #       fields of a structure that is used once are indented below it
-#     struct NAME VERSIONS
+#     struct NAME
 #       fields of a structure that is used more than once
 #
 # VERSIONS are `3+`, `2-5`, `4` or `none`. TYPE is a primitive, a structure's name, or `[]` and one of both. An ignorable
@@ -77,7 +77,7 @@ def message_lines(message):
     for field in message.get("fields", []):
         field_line(field, 1)
     for struct in message.get("commonStructs", []):
-        print(f"  struct {struct['name']} {struct['versions']}")
+        print(f"  struct {struct['name']}")
         for field in struct["fields"]:
             field_line(field, 2)
 

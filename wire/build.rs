@@ -1,8 +1,21 @@
 //! Turns `schema/kafka-4.4.txt` into Rust: the api keys, the tables of the checker, and the messages that crate
 //! `kafka-protocol` lacks or has in an older version.
 
+/// A line of generated code.
+macro_rules! add {
+    ($code:expr, $($text:tt)*) => {
+        writeln!($code, $($text)*).expect("into a string")
+    };
+}
+
 #[path = "build/api_keys.rs"]
 mod api_keys;
+#[path = "build/checker.rs"]
+mod checker;
+#[path = "build/messages.rs"]
+mod messages;
+#[path = "build/names.rs"]
+mod names;
 #[path = "build/table.rs"]
 mod table;
 
@@ -22,4 +35,6 @@ fn main() {
         fs::write(Path::new(&out).join(name), code).expect("write generated code");
     };
     write("api_keys.rs", api_keys::generate(&apis));
+    write("checker.rs", checker::generate(&apis));
+    write("messages.rs", messages::generate(&apis));
 }

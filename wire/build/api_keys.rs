@@ -1,4 +1,4 @@
-//! `ApiKey`: one line for each api.
+//! `ApiKey`, one line for each api, and `for_each_api`.
 
 use crate::table::{Api, Versions};
 use std::fmt::Write;
@@ -18,8 +18,17 @@ pub fn generate(apis: &[Api]) -> String {
             api.response.flexible(),
             "{name}: one first flexible version for both directions"
         );
-        writeln!(code, "    {name} = {key}, {first}..={last}, {flexible};").expect("into a string");
+        add!(code, "    {name} = {key}, {first}, {last}, {flexible};");
     }
     code.push_str("}\n");
+    code.push_str(
+        "/// Calls a macro with every api that has a version and its request: `{ Produce ProduceRequest, ... }`.\n\
+         #[macro_export]\n\
+         macro_rules! for_each_api { ($callback:ident) => { $callback! {\n",
+    );
+    for api in apis.iter().filter(|api| api.stable != Versions::NONE) {
+        add!(code, "    {} {},", api.name, api.request.name);
+    }
+    code.push_str("} }; }\n");
     code
 }

@@ -68,7 +68,6 @@ impl Message {
 
 pub struct Struct {
     pub name: String,
-    pub versions: Versions,
     pub fields: Vec<Field>,
 }
 
@@ -166,11 +165,10 @@ fn fields(
             break;
         }
         *rest = after;
-        if let ["struct", name, versions] = line.words[..] {
+        if let ["struct", name] = line.words[..] {
             let inner = self::fields(rest, depth + 1, structs)?;
             structs.push(Struct {
                 name: name.to_string(),
-                versions: line.located(Versions::parse(versions))?,
                 fields: inner,
             });
             continue;
@@ -180,7 +178,6 @@ fn fields(
         if !inner.is_empty() {
             structs.push(Struct {
                 name: field.item.clone(),
-                versions: field.versions,
                 fields: inner,
             });
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 macro_rules! api_keys {
-    ($($name:ident = $key:literal, $versions:expr, $flexible:expr;)*) => {
+    ($($name:ident = $key:literal, $first:literal, $last:literal, $flexible:literal;)*) => {
         /// Every api of Kafka 4.4. The four that Kafka 4.0 removed (4 to 7) are here without a version.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(i16)]
@@ -38,7 +38,7 @@ macro_rules! api_keys {
             /// The valid versions that Kafka 4.4 calls stable.
             pub fn versions(self) -> RangeInclusive<i16> {
                 match self {
-                    $(ApiKey::$name => $versions,)*
+                    $(ApiKey::$name => RangeInclusive::new($first, $last),)*
                 }
             }
 

@@ -22,6 +22,7 @@ mod error;
 mod error_code;
 pub mod frame;
 pub mod messages;
+mod own;
 pub mod record;
 mod varint;
 

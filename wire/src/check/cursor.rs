@@ -32,6 +32,20 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    /// Ends after `size` bytes more, until [`Cursor::widen`] is given what this returns.
+    pub(super) fn narrow(&mut self, size: usize) -> Result<&'a [u8], Problem> {
+        let outer = self.bytes;
+        let start = self.position;
+        self.take(size)?;
+        self.bytes = &outer[..self.position];
+        self.position = start;
+        Ok(outer)
+    }
+
+    pub(super) fn widen(&mut self, outer: &'a [u8]) {
+        self.bytes = outer;
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);

@@ -1,10 +1,23 @@
-//! Verifies the bytes of a message before anything is allocated for them.
+//! Verifies the bytes of a message against Kafka's schema before anything is allocated for them.
+//!
+//! The decoders allocate by the counts that they read. So this comes before them, walks once over the body, allocates
+//! nothing, and lets pass only what is a whole message of its version: each length within the bytes that remain (an
+//! array's by the least size of its elements), strings in UTF-8, nulls where the version has them, tagged fields of exactly
+//! the size they say and in ascending order, and nothing left over.
+//!
+//! What passes can still grow when it is decoded: an element of two bytes may become a structure of a hundred. The walk adds
+//! up what the structures will need and stops at [`decoded_limit_bytes`]. Strings and bytes need nothing: they share the
+//! body's memory. Neither do records, which are passed over.
+//!
+//! **Architecture invariant:** there is no other way from bytes to a message than through here (`codec`).
 
 mod cursor;
-
-use crate::{ApiKey, Error};
+mod schema;
 
 pub use cursor::Cursor;
+
+use crate::{ApiKey, Error};
+use schema::{Field, Kind, Message, Structure};
 
 /// What is wrong with a field's bytes. Read after the field's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,18 +28,275 @@ pub enum Problem {
     LongVarint,
     #[error("has length {0}: lengths are not negative")]
     NegativeLength(i32),
+    #[error("has {count} elements of {min_bytes} bytes at least, and {remaining} remain")]
+    LongArray {
+        count: usize,
+        min_bytes: usize,
+        remaining: usize,
+    },
     #[error("is null, which it must not be in this version")]
     Null,
     #[error("is not valid UTF-8")]
     NotUtf8,
+    #[error("is a structure that is neither there (1) nor null (-1), but {0}")]
+    Presence(i8),
+    #[error("follow one another with tag {0}, which is not greater than the one before")]
+    TagOrder(u32),
+    #[error("have tag {0}: it is at most 2147483647")]
+    TagRange(u32),
+    #[error("has tag {0}, which this version does not have")]
+    TagVersion(u32),
+    #[error("says a size that is {0} bytes more than it needs")]
+    TagSize(usize),
+    #[error("would need more than {limit} bytes of memory together with what is before it")]
+    Memory { limit: usize },
+    #[error("is followed by {0} bytes")]
+    Trailing(usize),
 }
 
+/// How much memory the structures of a message may need whose body has so many bytes: eight times as many and a mebibyte,
+/// but never more than 256 MiB. Honest messages need up to five times their bytes; small ones more, hence the mebibyte.
+pub fn decoded_limit_bytes(body_bytes: usize) -> usize {
+    const BASE_BYTES: usize = 1 << 20;
+    const GROWTH: usize = 8;
+    const MAX_BYTES: usize = 256 << 20;
+    body_bytes
+        .saturating_mul(GROWTH)
+        .saturating_add(BASE_BYTES)
+        .min(MAX_BYTES)
+}
+
+/// What an unknown tagged field needs in its map: the first one brings the map's first node.
+const FIRST_UNKNOWN_TAG_BYTES: usize = 448;
+const NEXT_UNKNOWN_TAG_BYTES: usize = 96;
+
+/// An element of an array of strings or bytes: a handle on the body's memory, which is optional at most.
+const HANDLE_BYTES: usize = size_of::<Option<bytes::Bytes>>();
+
 /// Whether the bytes are a whole request of this api and version.
-pub fn request(_api: ApiKey, _version: i16, _body: &[u8]) -> Result<(), Error> {
-    Ok(())
+pub fn request(api: ApiKey, version: i16, body: &[u8]) -> Result<(), Error> {
+    message(&schema::REQUESTS[api as usize], api, version, body)
 }
 
 /// Whether the bytes are a whole answer of this api and version.
-pub fn response(_api: ApiKey, _version: i16, _body: &[u8]) -> Result<(), Error> {
-    Ok(())
+pub fn response(api: ApiKey, version: i16, body: &[u8]) -> Result<(), Error> {
+    message(&schema::RESPONSES[api as usize], api, version, body)
+}
+
+fn message(message: &Message, api: ApiKey, version: i16, body: &[u8]) -> Result<(), Error> {
+    if !api.versions().contains(&version) {
+        return Err(Error::UnsupportedVersion { api, version });
+    }
+    let limit = decoded_limit_bytes(body.len());
+    let mut walk = Walk {
+        cursor: Cursor::new(body),
+        version,
+        is_flexible: version >= message.first_flexible,
+        limit,
+        budget: limit,
+        field: "the body",
+    };
+    let walked = walk
+        .fields(message.fields)
+        .and_then(|()| match walk.cursor.remaining() {
+            0 => Ok(()),
+            bytes => Err(Problem::Trailing(bytes)),
+        });
+    walked.map_err(|problem| Error::Malformed {
+        message: message.name,
+        version,
+        field: walk.field,
+        at_byte: walk.cursor.position(),
+        problem,
+    })
+}
+
+struct Walk<'a> {
+    cursor: Cursor<'a>,
+    version: i16,
+    is_flexible: bool,
+    limit: usize,
+    /// What remains of the limit.
+    budget: usize,
+    /// The last that was looked at, for the error.
+    field: &'static str,
+}
+
+/// How many bytes a length has when it is not compact.
+#[derive(Clone, Copy)]
+enum Length {
+    Two,
+    Four,
+}
+
+impl Walk<'_> {
+    fn fields(&mut self, fields: &'static [Field]) -> Result<(), Problem> {
+        for field in fields {
+            if field.tag.is_none() && field.is_in(self.version) {
+                self.field(field)?;
+            }
+        }
+        if self.is_flexible {
+            self.tagged_fields(fields)?;
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, field: &'static Field) -> Result<(), Problem> {
+        self.field = field.name;
+        let is_nullable = field.is_nullable_in(self.version);
+        if field.is_array {
+            self.array(field.kind, is_nullable)
+        } else {
+            self.value(field.kind, is_nullable)
+        }
+    }
+
+    fn value(&mut self, kind: Kind, is_nullable: bool) -> Result<(), Problem> {
+        match kind {
+            Kind::Fixed(bytes) => self.cursor.take(bytes).map(drop),
+            Kind::String => {
+                let bytes = self.bytes(Length::Two, is_nullable)?;
+                match std::str::from_utf8(bytes) {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(Problem::NotUtf8),
+                }
+            }
+            Kind::Bytes => self.bytes(Length::Four, is_nullable).map(drop),
+            Kind::Structure(structure) if is_nullable => match self.cursor.u8()? as i8 {
+                1 => self.structure(structure),
+                -1 => Ok(()),
+                other => Err(Problem::Presence(other)),
+            },
+            Kind::Structure(structure) => self.structure(structure),
+        }
+    }
+
+    fn structure(&mut self, structure: &'static Structure) -> Result<(), Problem> {
+        self.fields(structure.fields)
+    }
+
+    fn array(&mut self, kind: Kind, is_nullable: bool) -> Result<(), Problem> {
+        let Some(count) = self.length(Length::Four, is_nullable)? else {
+            return Ok(());
+        };
+        let (min_bytes, decoded_bytes) = match kind {
+            Kind::Fixed(bytes) => (bytes, bytes),
+            Kind::String | Kind::Bytes if self.is_flexible => (1, HANDLE_BYTES),
+            Kind::String => (2, HANDLE_BYTES),
+            Kind::Bytes => (4, HANDLE_BYTES),
+            Kind::Structure(structure) => (
+                structure.min_bytes[self.version as usize],
+                structure.decoded_bytes,
+            ),
+        };
+        let remaining = self.cursor.remaining();
+        let needed = count.saturating_mul(min_bytes);
+        if needed > remaining {
+            return Err(Problem::LongArray {
+                count,
+                min_bytes,
+                remaining,
+            });
+        }
+        self.charge(count.saturating_mul(decoded_bytes))?;
+        if let Kind::Fixed(_) = kind {
+            return self.cursor.take(needed).map(drop);
+        }
+        for _ in 0..count {
+            self.value(kind, false)?;
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, width: Length, is_nullable: bool) -> Result<&[u8], Problem> {
+        match self.length(width, is_nullable)? {
+            Some(length) => self.cursor.take(length),
+            None => Ok(&[]),
+        }
+    }
+
+    fn length(&mut self, width: Length, is_nullable: bool) -> Result<Option<usize>, Problem> {
+        let length = if self.is_flexible {
+            self.cursor
+                .varint()?
+                .checked_sub(1)
+                .map(|length| length as usize)
+        } else {
+            let length = match width {
+                Length::Two => i32::from(self.cursor.i16()?),
+                Length::Four => self.cursor.i32()?,
+            };
+            match usize::try_from(length) {
+                Ok(length) => Some(length),
+                Err(_) if length == -1 => None,
+                Err(_) => return Err(Problem::NegativeLength(length)),
+            }
+        };
+        match length {
+            None if !is_nullable => Err(Problem::Null),
+            length => Ok(length),
+        }
+    }
+
+    fn tagged_fields(&mut self, fields: &'static [Field]) -> Result<(), Problem> {
+        const FIELD: &str = "the tagged fields";
+        self.field = FIELD;
+        let mut before = None;
+        let mut unknown_bytes = FIRST_UNKNOWN_TAG_BYTES;
+        // Each takes two bytes at least, so that a count from outside ends with the body.
+        for _ in 0..self.cursor.varint()? {
+            self.field = FIELD;
+            let tag = self.cursor.varint()?;
+            if before.is_some_and(|before| tag <= before) {
+                return Err(Problem::TagOrder(tag));
+            }
+            before = Some(tag);
+            // The decoders keep tags as signed integers.
+            if tag > i32::MAX as u32 {
+                return Err(Problem::TagRange(tag));
+            }
+            let size = self.cursor.varint()? as usize;
+            match fields.iter().find(|field| field.tag == Some(tag)) {
+                Some(field) => self.tagged_field(field, tag, size)?,
+                None => {
+                    self.cursor.take(size)?;
+                    self.charge(unknown_bytes)?;
+                    unknown_bytes = NEXT_UNKNOWN_TAG_BYTES;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tagged_field(
+        &mut self,
+        field: &'static Field,
+        tag: u32,
+        size: usize,
+    ) -> Result<(), Problem> {
+        self.field = field.name;
+        if !field.is_in(self.version) {
+            return Err(Problem::TagVersion(tag));
+        }
+        let outer = self.cursor.narrow(size)?;
+        self.field(field)?;
+        match self.cursor.remaining() {
+            0 => self.cursor.widen(outer),
+            bytes => {
+                self.field = field.name;
+                return Err(Problem::TagSize(bytes));
+            }
+        }
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), Problem> {
+        let limit = self.limit;
+        self.budget = self
+            .budget
+            .checked_sub(bytes)
+            .ok_or(Problem::Memory { limit })?;
+        Ok(())
+    }
 }
