@@ -1,9 +1,15 @@
 //! The broker, bottom layer first: [`config`] (every setting), [`raft`] (many groups on few threads), [`storage`] (the
 //! shared log and the column families) and [`partition`] (one replicated topic-partition). `tests/layers.rs` holds who may import whom.
 
+pub mod api;
+pub mod budget;
 pub mod config;
 pub mod engine;
+pub mod identity;
 pub mod metadata;
+pub mod net;
 pub mod partition;
 pub mod raft;
+pub mod replicas;
+pub mod server;
 pub mod storage;

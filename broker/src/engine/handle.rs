@@ -212,6 +212,21 @@ impl Handle {
         Ok(None)
     }
 
+    /// The largest timestamp of the records that are there; `None` when there is none. Records that were deleted but share a
+    /// file with some that were not may count.
+    pub fn max_timestamp(&self) -> Result<Option<i64>, ReadError> {
+        let positions = self.positions();
+        let (from, upto) = (positions.log_start, positions.high_watermark);
+        Ok(self.shared.shard.max_timestamp(self.shared.group, from, upto)?)
+    }
+
+    /// About how many bytes a reader at `from` finds below `upto`. Nothing is read.
+    pub fn bytes_between(&self, from: Offset, upto: Offset) -> u64 {
+        // A partition that is gone is noticed by who reads it.
+        let bytes = self.shared.shard.bytes_between(self.shared.group, from, upto);
+        bytes.unwrap_or(0)
+    }
+
     /// Returns when `mark` is above `offset`, or when waiting has become pointless. Its deadline is the caller's.
     pub async fn wait_past(&self, mark: Mark, offset: Offset) -> Result<Positions, WaitEnded> {
         self.shared.view.wait_past(mark, offset).await

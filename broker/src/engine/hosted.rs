@@ -414,8 +414,11 @@ impl Shared {
     pub fn set_config(&self, config: TopicConfig) {
         *self.config.write().expect(LOCK) = Arc::new(config.clone());
         if let Some(hosted) = self.hosted.upgrade() {
-            hosted.visit(vec![self.group], move |_, visit| {
-                visit.machine.set_config(config.clone())
+            let group = self.group;
+            hosted.call(group, move |worker| {
+                if let Some(machine) = worker.machine_mut(group) {
+                    machine.set_config(config);
+                }
             });
         }
     }

@@ -281,6 +281,18 @@ impl GroupLog {
         inner.piece(at)
     }
 
+    /// The largest timestamp of entries that reach into `from..upto`.
+    pub(super) fn max_timestamp(&self, from: Offset, upto: Offset) -> Option<i64> {
+        let inner = self.lock();
+        inner.between(from, upto).map(|slot| slot.max_timestamp_ms).max()
+    }
+
+    /// Bytes of entries that reach into `from..upto`.
+    pub(super) fn bytes_between(&self, from: Offset, upto: Offset) -> u64 {
+        let inner = self.lock();
+        inner.between(from, upto).map(Slot::bytes).sum()
+    }
+
     /// The oldest entries that may be sealed: committed, persisted, at or below `applied`, at most `max_bytes` unless the
     /// first one alone is larger. Records below `log_start` are passed over. `None` when there is nothing.
     pub(super) fn sealable(
@@ -520,6 +532,18 @@ impl Inner {
             (None, None) => return None,
         };
         Some((base, piece))
+    }
+
+    /// Entries of records that reach into `from..upto`.
+    fn between(&self, from: Offset, upto: Offset) -> impl Iterator<Item = &Slot> {
+        let start = self.slots.partition_point(|slot| slot.next_offset <= from);
+        let mut base = match start {
+            0 => self.truncated_next,
+            _ => self.slots[start - 1].next_offset,
+        };
+        let is_below = move |slot: &&Slot| std::mem::replace(&mut base, slot.next_offset) < upto;
+        let reached = self.slots.range(start..).take_while(is_below);
+        reached.filter(|slot| slot.is_records)
     }
 
     fn collect(

@@ -123,6 +123,32 @@ impl Shard {
         }
     }
 
+    /// The largest timestamp in runs and entries that reach into `from..upto`.
+    pub fn max_timestamp(
+        &self,
+        group: GroupId,
+        from: Offset,
+        upto: Offset,
+    ) -> Result<Option<i64>, Error> {
+        let group = self.group(group)?;
+        let sealed = group.sealed.lock().expect(LOCK);
+        let runs = sealed.runs.iter().filter(|run| run.next > from && run.base < upto);
+        let of_runs = runs.map(|run| run.max_timestamp_ms).max();
+        drop(sealed);
+        let of_log = group.log.max_timestamp(from, upto);
+        Ok(of_runs.max(of_log).filter(|timestamp| *timestamp >= 0))
+    }
+
+    /// About how many bytes of batches there are between the two: whole runs count, and whole entries.
+    pub fn bytes_between(&self, group: GroupId, from: Offset, upto: Offset) -> Result<u64, Error> {
+        let group = self.group(group)?;
+        let sealed = group.sealed.lock().expect(LOCK);
+        let runs = sealed.runs.iter().filter(|run| run.next > from && run.base < upto);
+        let of_runs: u64 = runs.map(|run| run.bytes).sum();
+        drop(sealed);
+        Ok(of_runs + group.log.bytes_between(from, upto))
+    }
+
     /// `None` when the run is not there any more: sealing, retention or compaction moved on.
     fn read_sealed(&self, group: &Group, range: Range) -> Result<Option<Read>, Error> {
         let id = group.log.id();

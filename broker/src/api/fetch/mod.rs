@@ -1,0 +1,136 @@
+//! Fetch: record batches from some partitions, as they are stored.
+//!
+//! [`session`] knows what a client has asked for before (KIP-227) and tells what an answer may leave out; [`read`] reads
+//! partitions; here is what is waited for: an answer goes out when `min_bytes` are there, when a partition has an error or
+//! something new to say, or after `max_wait_ms`.
+
+mod read;
+mod session;
+
+pub use session::Sessions;
+
+use super::{Call, Reply, code};
+use crate::partition::Mark;
+use crate::replicas::Hosting;
+use futures_util::future::select_all;
+use millrace_wire::ErrorCode;
+use millrace_wire::messages::fetch_response::FetchableTopicResponse;
+use millrace_wire::messages::{FetchRequest, FetchResponse, TopicName, Uuid};
+use read::{Limits, Partition, Part};
+use session::{Begun, Wanted};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// From here on topics are named by id.
+pub const BY_ID: i16 = 13;
+
+const READ_COMMITTED: i8 = 1;
+
+/// The longest wait, whatever a client asks for.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// A partition in a request or a session: by name before [`BY_ID`], by id from there on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub name: TopicName,
+    pub id: Uuid,
+    pub partition: i32,
+}
+
+pub async fn handle(call: &Call, request: FetchRequest) -> Reply<FetchResponse> {
+    let begun = match call.broker.sessions.begin(&request) {
+        Ok(begun) => begun,
+        Err(error) => return Reply::Answer(failed(error)),
+    };
+    let max_bytes = u64::try_from(request.max_bytes).unwrap_or(0);
+    let limits = Limits {
+        max_bytes: max_bytes.min(u64::try_from(call.broker.config().fetch_max_bytes).unwrap_or(0)),
+        mark: match request.isolation_level {
+            READ_COMMITTED => Mark::LastStable,
+            _ => Mark::HighWatermark,
+        },
+        by_id: call.version >= BY_ID,
+    };
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT);
+    let deadline = Instant::now() + wait;
+    let min_bytes = u64::try_from(request.min_bytes).unwrap_or(0);
+    let parts = fetch(call, begun.wanted(), &limits, min_bytes, deadline).await;
+    Reply::Answer(answer(call, begun, parts))
+}
+
+/// Reads until there is enough, or until `deadline`.
+async fn fetch(
+    call: &Call,
+    wanted: &[Wanted],
+    limits: &Limits,
+    min_bytes: u64,
+    deadline: Instant,
+) -> Vec<Part> {
+    loop {
+        let hosting = call.broker.replicas.hosting();
+        let (partitions, refused) = look_up(&hosting, wanted, limits);
+        let available: u64 = partitions.iter().map(|partition| partition.readable_bytes(limits)).sum();
+        let is_late = Instant::now() >= deadline;
+        if is_late || refused || wanted.is_empty() || available >= min_bytes.min(limits.max_bytes) || available > 0 && min_bytes <= 1 {
+            return read::all(call, partitions, limits).await;
+        }
+        await_more(&partitions, limits, deadline).await;
+    }
+}
+
+/// Every partition that is wanted, in the request's order, and whether one is refused or diverges.
+fn look_up(hosting: &Hosting, wanted: &[Wanted], limits: &Limits) -> (Vec<Partition>, bool) {
+    let partitions: Vec<Partition> = wanted
+        .iter()
+        .map(|wanted| Partition::look_up(hosting, wanted, limits))
+        .collect();
+    let refused = partitions.iter().any(Partition::must_answer);
+    (partitions, refused)
+}
+
+/// Returns when one of them has more than now, when its leader changes, or at `deadline`.
+async fn await_more(partitions: &[Partition], limits: &Limits, deadline: Instant) {
+    let waits: Vec<_> = partitions
+        .iter()
+        .filter_map(|partition| partition.wait_past(limits))
+        .map(Box::pin)
+        .collect();
+    match waits.is_empty() {
+        true => tokio::time::sleep_until(deadline).await,
+        false => {
+            // What ends a wait is looked at by who reads next.
+            let _ = tokio::time::timeout_at(deadline, select_all(waits)).await;
+        }
+    }
+}
+
+fn answer(call: &Call, begun: Begun, parts: Vec<Part>) -> FetchResponse {
+    let by_id = call.version >= BY_ID;
+    let (session_id, parts) = call.broker.sessions.end(begun, parts);
+    let mut response = FetchResponse::default();
+    response.session_id = session_id;
+    for Part { key, data, .. } in parts {
+        let is_same = |topic: &FetchableTopicResponse| match by_id {
+            true => topic.topic_id == key.id,
+            false => topic.topic == key.name,
+        };
+        if !response.responses.last().is_some_and(is_same) {
+            let mut topic = FetchableTopicResponse::default();
+            match by_id {
+                true => topic.topic_id = key.id,
+                false => topic.topic = key.name.clone(),
+            }
+            response.responses.push(topic);
+        }
+        if let Some(topic) = response.responses.last_mut() {
+            topic.partitions.push(data);
+        }
+    }
+    response
+}
+
+fn failed(error: ErrorCode) -> FetchResponse {
+    let mut response = FetchResponse::default();
+    response.error_code = code(error);
+    response
+}

@@ -1,0 +1,170 @@
+//! Metadata: brokers, topics and who leads their partitions. Makes topics that do not exist, by setting.
+
+use super::refusal::Refused;
+use super::topics::epoch;
+use super::{Call, Reply, code, text};
+use crate::config::topic_name;
+use crate::metadata::{Image, Topic};
+use crate::partition::Role;
+use crate::replicas::Hosting;
+use millrace_wire::ErrorCode;
+use millrace_wire::messages::metadata_request::MetadataRequestTopic;
+use millrace_wire::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use millrace_wire::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use std::sync::Arc;
+
+/// Operations that an authorizer could grant, by their codes; without one they all are.
+pub const TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
+pub const CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
+
+const fn bits(operations: &[i32]) -> i32 {
+    let mut bits = 0;
+    let mut at = 0;
+    while at < operations.len() {
+        bits |= 1 << operations[at];
+        at += 1;
+    }
+    bits
+}
+
+pub async fn handle(call: &Call, request: MetadataRequest) -> Reply<MetadataResponse> {
+    let broker = &call.broker;
+    let topics = match &request.topics {
+        // Before version 1 an empty list was all topics.
+        Some(topics) if topics.is_empty() && call.version == 0 => None,
+        topics => topics.as_deref(),
+    };
+    if let Some(topics) = topics {
+        create_missing(call, topics, request.allow_auto_topic_creation).await;
+    }
+    let image = broker.metadata.image();
+    let hosting = broker.replicas.hosting();
+    let answer = Answer {
+        image: &image,
+        hosting: &hosting,
+        broker_id: broker.id(),
+        with_operations: request.include_topic_authorized_operations,
+    };
+    let mut response = MetadataResponse::default();
+    response.brokers = brokers(&image, &call.caller.listener);
+    response.cluster_id = Some(text(&*broker.cluster_id));
+    response.controller_id = BrokerId(broker.id());
+    if request.include_cluster_authorized_operations {
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+    }
+    response.topics = match topics {
+        None => image.topics.values().map(|topic| answer.topic(topic)).collect(),
+        Some(topics) => topics.iter().map(|topic| answer.asked(topic, call.version)).collect(),
+    };
+    Reply::Answer(response)
+}
+
+/// Those that a client can reach through the listener that it came in through.
+pub fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
+    let reachable = image.brokers.values().filter_map(|broker| {
+        let endpoint = broker.endpoint(listener)?;
+        let mut response = MetadataResponseBroker::default();
+        response.node_id = BrokerId(broker.id);
+        response.host = text(&*endpoint.host);
+        response.port = endpoint.port.into();
+        response.rack = broker.rack.as_deref().map(text);
+        Some(response)
+    });
+    reachable.collect()
+}
+
+async fn create_missing(call: &Call, topics: &[MetadataRequestTopic], is_allowed: bool) {
+    let broker = &call.broker;
+    let image = broker.metadata.image();
+    let names = topics.iter().filter_map(|topic| topic.name.as_ref());
+    let missing: Vec<&TopicName> = names
+        .filter(|name| image.topic(name).is_none() && topic_name::check(name).is_ok())
+        .collect();
+    if missing.is_empty() || !is_allowed || !broker.config().auto_create_topics_enable {
+        return;
+    }
+    for name in missing {
+        match broker.auto_create(name).await {
+            Ok(topic) => tracing::info!(topic = topic.name, "topic made because a client asked for it"),
+            // The answer says that it does not exist.
+            Err(Refused { message, .. }) => {
+                tracing::info!(topic = &***name, message, "topic is not made");
+            }
+        }
+    }
+}
+
+struct Answer<'a> {
+    image: &'a Image,
+    hosting: &'a Hosting,
+    broker_id: i32,
+    with_operations: bool,
+}
+
+impl Answer<'_> {
+    fn asked(&self, topic: &MetadataRequestTopic, version: i16) -> MetadataResponseTopic {
+        let found = match &topic.name {
+            Some(name) => self.image.topic(name),
+            None => self.image.topic_by_id(&topic.topic_id),
+        };
+        if let Some(found) = found {
+            return self.topic(found);
+        }
+        let error = match &topic.name {
+            Some(name) if topic_name::check(name).is_err() => ErrorCode::InvalidTopicException,
+            Some(_) => ErrorCode::UnknownTopicOrPartition,
+            None => ErrorCode::UnknownTopicId,
+        };
+        let mut response = MetadataResponseTopic::default();
+        response.error_code = code(error);
+        // Null only where the version has it.
+        response.name = match version {
+            ..12 => Some(topic.name.clone().unwrap_or_default()),
+            _ => topic.name.clone(),
+        };
+        response.topic_id = topic.topic_id;
+        response
+    }
+
+    fn topic(&self, topic: &Arc<Topic>) -> MetadataResponseTopic {
+        let mut response = MetadataResponseTopic::default();
+        response.name = Some(TopicName(text(&*topic.name)));
+        response.topic_id = topic.id;
+        response.is_internal = topic.is_internal();
+        if self.with_operations {
+            response.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+        let indexes = 0..topic.partitions.len() as i32;
+        response.partitions = indexes.map(|index| self.partition(topic, index)).collect();
+        response
+    }
+
+    fn partition(&self, topic: &Topic, index: i32) -> MetadataResponsePartition {
+        let replicas = &topic.partitions[index as usize].replicas;
+        let ids = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect();
+        let mut response = MetadataResponsePartition::default();
+        response.partition_index = index;
+        response.replica_nodes = ids(replicas);
+        let hosted = self.hosting.topic_by_id(&topic.id);
+        let handle = hosted.and_then(|hosted| hosted.partition(index));
+        let healthy = handle.filter(|handle| handle.fault().is_none());
+        match healthy.map(|handle| handle.positions()) {
+            Some(positions) if positions.role == Role::Leader => {
+                response.leader_id = BrokerId(self.broker_id);
+                response.leader_epoch = epoch(&positions);
+                response.isr_nodes = ids(replicas);
+            }
+            other => {
+                response.error_code = code(ErrorCode::LeaderNotAvailable);
+                response.leader_id = BrokerId(-1);
+                response.leader_epoch = other.map_or(-1, |positions| epoch(&positions));
+                if hosted.is_some() && healthy.is_none() {
+                    response.offline_replicas = ids(&[self.broker_id]);
+                }
+            }
+        }
+        response
+    }
+}

@@ -1,0 +1,191 @@
+//! Kafka's apis, one file each, under their own names: what a request means, and what it is answered.
+//!
+//! [`SERVED`] is the table: what is not in it is not served, and ApiVersions is derived from it. [`serve`] decodes a request,
+//! hands it to its file and encodes the answer; sockets are `net`'s.
+
+mod api_versions;
+mod broker;
+mod clock;
+mod fetch;
+mod ids;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod recompress;
+mod refusal;
+mod topics;
+
+pub use broker::{Broker, BrokerParts};
+pub use ids::{id_text, new_id};
+
+use crate::budget::Share;
+use bytes::{Bytes, BytesMut};
+use millrace_wire::frame::RequestHeader;
+use millrace_wire::messages;
+use millrace_wire::{ApiKey, ErrorCode, decode_request, encode_response};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Who sends requests on a connection.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The name of the listener it came in through.
+    pub listener: Arc<str>,
+    pub address: SocketAddr,
+}
+
+/// One request's surroundings.
+pub struct Call {
+    pub broker: Arc<Broker>,
+    pub caller: Arc<Caller>,
+    pub version: i16,
+    pub client_id: Option<messages::StrBytes>,
+    held: Mutex<Vec<Share>>,
+}
+
+impl Call {
+    /// Keeps memory taken until the answer is sent.
+    fn hold(&self, share: Share) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(share);
+    }
+}
+
+/// What an api's file makes of a request.
+pub(crate) enum Reply<R> {
+    Answer(R),
+    /// The client does not want one.
+    Nothing,
+    /// The connection ends.
+    Close(String),
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    Answer {
+        /// A whole frame.
+        frame: BytesMut,
+        /// To be dropped when it is sent.
+        held: Vec<Share>,
+    },
+    /// The client does not want one (acks=0).
+    NoAnswer,
+    /// It cannot be answered; the connection ends, as Kafka ends it.
+    Close(String),
+}
+
+pub type Serving = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+macro_rules! apis {
+    ($($api:ident: $request:ident => $module:ident;)*) => {
+        /// What is served, in ascending order of keys.
+        pub const SERVED: &[ApiKey] = &[$(ApiKey::$api,)*];
+
+        /// Begins to serve a request whose header was read. What must happen in the order of requests happens before the future
+        /// first waits.
+        fn dispatch(call: Call, api: ApiKey, correlation_id: i32, mut body: Bytes) -> Serving {
+            let version = call.version;
+            match api {
+                $(ApiKey::$api => match decode_request::<messages::$request>(&mut body, version) {
+                    Ok(request) => {
+                        // Nothing else holds the frame, so that records in it may be changed in place.
+                        drop(body);
+                        Box::pin(async move {
+                            match $module::handle(&call, request).await {
+                                Reply::Answer(response) => {
+                                    let held = std::mem::take(&mut *call.held.lock().unwrap_or_else(PoisonError::into_inner));
+                                    encode(api, version, correlation_id, &response, held)
+                                }
+                                Reply::Nothing => Outcome::NoAnswer,
+                                Reply::Close(why) => Outcome::Close(why),
+                            }
+                        })
+                    }
+                    Err(error) => close(error.to_string()),
+                },)*
+                other => close(format!("{other} is not served")),
+            }
+        }
+    };
+}
+
+apis! {
+    Produce: ProduceRequest => produce;
+    Fetch: FetchRequest => fetch;
+    ListOffsets: ListOffsetsRequest => list_offsets;
+    Metadata: MetadataRequest => metadata;
+    ApiVersions: ApiVersionsRequest => api_versions;
+}
+
+/// Serves one request.
+pub fn serve(
+    broker: &Arc<Broker>,
+    caller: &Arc<Caller>,
+    header: RequestHeader,
+    body: Bytes,
+) -> Serving {
+    let api = match ApiKey::try_from(header.api_key) {
+        Ok(api) => api,
+        Err(error) => return close(error.to_string()),
+    };
+    let version = header.api_version;
+    let correlation_id = header.correlation_id;
+    if !api.versions().contains(&version) {
+        return match api {
+            // The one api whose unknown versions are answered: clients ask with the newest they know.
+            ApiKey::ApiVersions => {
+                let answer = api_versions::unsupported();
+                let outcome = encode(api, 0, correlation_id, &answer, Vec::new());
+                Box::pin(std::future::ready(outcome))
+            }
+            _ => close(format!("{api} has no version {version}")),
+        };
+    }
+    let call = Call {
+        broker: broker.clone(),
+        caller: caller.clone(),
+        version,
+        client_id: header.client_id,
+        held: Mutex::default(),
+    };
+    dispatch(call, api, correlation_id, body)
+}
+
+/// Whether requests of this api may be served while others of the same connection are: Kafka takes one at a time, and only
+/// appends are so slow, and so well ordered by themselves, that more are worth it.
+pub fn may_overlap(api_key: i16) -> bool {
+    api_key == ApiKey::Produce as i16
+}
+
+fn encode<M: messages::traits::Encodable>(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &M,
+    held: Vec<Share>,
+) -> Outcome {
+    match encode_response(api, version, correlation_id, response) {
+        Ok(frame) => Outcome::Answer { frame, held },
+        Err(error) => {
+            // A fault of ours: an answer was made that its version cannot say.
+            tracing::error!(%error, "an answer cannot be written");
+            Outcome::Close(error.to_string())
+        }
+    }
+}
+
+fn close(why: String) -> Serving {
+    Box::pin(std::future::ready(Outcome::Close(why)))
+}
+
+/// For answers' error fields.
+fn code(error: ErrorCode) -> i16 {
+    error.code()
+}
+
+/// A string for an answer.
+fn text(text: impl Into<String>) -> messages::StrBytes {
+    messages::StrBytes::from_string(text.into())
+}

@@ -1,0 +1,116 @@
+//! Finding topics and partitions for requests, and making topics.
+
+use super::broker::Broker;
+use super::ids::new_id;
+use super::refusal::Refused;
+use crate::config::topic_name;
+use crate::engine;
+use crate::metadata::{Command, NewTopic, Output, Placement, Topic};
+use crate::partition::{Positions, Role};
+use crate::replicas::{HostedTopic, Hosting};
+use millrace_wire::ErrorCode;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long who made a topic waits for its replicas. They come without him, too.
+pub const REPLICAS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A partition that is led here, as of the moment it was looked at.
+pub struct Led {
+    pub topic: Arc<HostedTopic>,
+    pub handle: engine::Handle,
+    pub positions: Positions,
+}
+
+impl Led {
+    pub fn epoch(&self) -> i32 {
+        epoch(&self.positions)
+    }
+}
+
+/// Kafka's leader epoch is raft's term, which the partition keeps within its range.
+pub fn epoch(positions: &Positions) -> i32 {
+    i32::try_from(positions.term).unwrap_or(i32::MAX)
+}
+
+/// A topic as a request names it: by id from some version on, by name before.
+pub fn find<'a>(
+    hosting: &'a Hosting,
+    name: &str,
+    id: &Uuid,
+    by_id: bool,
+) -> Result<&'a Arc<HostedTopic>, ErrorCode> {
+    match by_id {
+        true => hosting.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId),
+        false => hosting.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition),
+    }
+}
+
+/// The partition, if it is led here and the client knows no other leader than the present one (KIP-320). `epoch` is -1 when
+/// the client does not say.
+pub fn led(topic: &Arc<HostedTopic>, partition: i32, client_epoch: i32) -> Result<Led, ErrorCode> {
+    if !topic.has(partition) {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    let handle = topic.partition(partition).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let positions = handle.positions();
+    let current = epoch(&positions);
+    if client_epoch >= 0 && client_epoch < current {
+        return Err(ErrorCode::FencedLeaderEpoch);
+    }
+    if client_epoch > current {
+        return Err(ErrorCode::UnknownLeaderEpoch);
+    }
+    if handle.fault().is_some() {
+        return Err(ErrorCode::KafkaStorageError);
+    }
+    if positions.role != Role::Leader {
+        return Err(ErrorCode::NotLeaderOrFollower);
+    }
+    Ok(Led {
+        topic: topic.clone(),
+        handle: handle.clone(),
+        positions,
+    })
+}
+
+impl Broker {
+    /// Makes a topic with the broker's defaults, as Metadata does by setting.
+    pub async fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refused> {
+        let config = self.config();
+        let new = NewTopic {
+            name: name.to_owned(),
+            id: new_id(),
+            partitions: u32::try_from(config.num_partitions).unwrap_or(1),
+            placement: Placement::Automatic {
+                replicas: u16::try_from(config.default_replication_factor).unwrap_or(1),
+                seed: new_id().as_u128() as u64,
+            },
+            configs: Default::default(),
+        };
+        self.create(new).await
+    }
+
+    /// Makes a topic whose name and settings were checked, and waits for its replicas here.
+    pub async fn create(&self, new: NewTopic) -> Result<Arc<Topic>, Refused> {
+        topic_name::check(&new.name)
+            .map_err(|error| Refused::new(ErrorCode::InvalidTopicException, error.to_string()))?;
+        match self.metadata.submit(Command::CreateTopic(new)).await? {
+            Output::Topic(topic) => {
+                self.await_replicas().await;
+                Ok(topic)
+            }
+            Output::Done | Output::ProducerIds(_) => Err(ErrorCode::UnknownServerError.into()),
+        }
+    }
+
+    /// Returns when this broker's replicas are as the metadata now says, or when that takes too long.
+    pub async fn await_replicas(&self) {
+        let version = self.metadata.image().version;
+        let caught_up = self.replicas.caught_up(version);
+        if tokio::time::timeout(REPLICAS_PATIENCE, caught_up).await.is_err() {
+            tracing::warn!("replicas are not made or deleted yet; that goes on");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One client: its requests in the order of their arrival, its answers in the same.
+//!
+//! Kafka takes one request of a connection at a time. So do we, but for appends, which may overlap one another: they are begun
+//! in order, and wait for the disk together.
+
+use super::frame::{self, Ended};
+use super::listen::Limits;
+use crate::api::{self, Broker, Caller, Outcome, Serving};
+use crate::budget::Share;
+use futures_util::poll;
+use millrace_wire::frame::decode_request_header;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Requests of one connection that wait for their answers. More are not read.
+const MAX_IN_FLIGHT: usize = 32;
+
+/// Whether others may be served beside a request; held until it is answered.
+enum Turn {
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    Alone { _guard: OwnedRwLockWriteGuard<()> },
+}
+
+struct InFlight {
+    serving: Serving,
+    /// When the first poll already had it.
+    outcome: Option<Outcome>,
+    _turn: Turn,
+    _memory: Share,
+}
+
+/// Serves until the client is gone, until something is wrong, or until `stop`; what was begun is answered. Says why it ended
+/// when that is worth a line.
+pub async fn serve(
+    socket: TcpStream,
+    broker: Arc<Broker>,
+    caller: Arc<Caller>,
+    limits: Arc<Limits>,
+    stop: CancellationToken,
+) -> Option<String> {
+    // A delay costs more than a small packet; an error shows at the next read.
+    let _ = socket.set_nodelay(true);
+    let (reader, writer) = socket.into_split();
+    let (queue, queued) = mpsc::channel(MAX_IN_FLIGHT);
+    let reads = read_all(reader, broker, caller, limits.clone(), stop, queue);
+    let writes = write_all(writer, queued, limits.idle);
+    let (reads, writes) = (std::pin::pin!(reads), std::pin::pin!(writes));
+    match futures_util::future::select(reads, writes).await {
+        futures_util::future::Either::Left((ended, writes)) => {
+            // The queue is closed: what is in it is answered yet.
+            match writes.await {
+                Err(why) => Some(why),
+                Ok(()) => worth_a_line(ended),
+            }
+        }
+        futures_util::future::Either::Right((why, _)) => why.err(),
+    }
+}
+
+fn worth_a_line(ended: Result<(), Ended>) -> Option<String> {
+    match ended {
+        Ok(()) | Err(Ended::Closed | Ended::Torn | Ended::Idle(_)) => None,
+        Err(Ended::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+        Err(why) => Some(why.to_string()),
+    }
+}
+
+async fn read_all(
+    mut reader: OwnedReadHalf,
+    broker: Arc<Broker>,
+    caller: Arc<Caller>,
+    limits: Arc<Limits>,
+    stop: CancellationToken,
+    queue: mpsc::Sender<InFlight>,
+) -> Result<(), Ended> {
+    let turns = Arc::new(RwLock::new(()));
+    loop {
+        let length = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            length = next_length(&mut reader, &limits, &queue) => length?,
+        };
+        let (mut request, memory) = frame::read_body(&mut reader, length, &limits.requests).await?;
+        let header = decode_request_header(&mut request);
+        let overlaps = header.as_ref().is_ok_and(|header| api::may_overlap(header.api_key));
+        let turn = match overlaps {
+            true => Turn::Shared {
+                _guard: turns.clone().read_owned().await,
+            },
+            false => Turn::Alone {
+                _guard: turns.clone().write_owned().await,
+            },
+        };
+        let mut serving: Serving = match header {
+            Ok(header) => api::serve(&broker, &caller, header, request),
+            Err(error) => Box::pin(std::future::ready(Outcome::Close(error.to_string()))),
+        };
+        // Begun here, so that appends are in the order of their arrival.
+        let outcome = match poll!(&mut serving) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        };
+        let in_flight = InFlight {
+            serving,
+            outcome,
+            _turn: turn,
+            _memory: memory,
+        };
+        if queue.send(in_flight).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// A connection is idle only while no request of it waits for its answer.
+async fn next_length(
+    reader: &mut OwnedReadHalf,
+    limits: &Limits,
+    queue: &mpsc::Sender<InFlight>,
+) -> Result<usize, Ended> {
+    loop {
+        match frame::read_length(reader, limits.idle, limits.max_request_bytes).await {
+            Err(Ended::Idle(_)) if queue.capacity() < MAX_IN_FLIGHT => {}
+            length => return length,
+        }
+    }
+}
+
+async fn write_all(
+    mut writer: OwnedWriteHalf,
+    mut queued: mpsc::Receiver<InFlight>,
+    patience: Duration,
+) -> Result<(), String> {
+    while let Some(in_flight) = queued.recv().await {
+        let outcome = match in_flight.outcome {
+            Some(outcome) => outcome,
+            None => in_flight.serving.await,
+        };
+        match outcome {
+            Outcome::NoAnswer => {}
+            Outcome::Close(why) => return Err(why),
+            Outcome::Answer { frame, held } => {
+                match tokio::time::timeout(patience, writer.write_all(&frame)).await {
+                    Ok(Ok(())) => {}
+                    // The client is gone.
+                    Ok(Err(_)) => return Ok(()),
+                    Err(_) => return Err(format!("an answer was not read for {patience:?}")),
+                }
+                drop(held);
+            }
+        }
+    }
+    Ok(())
+}

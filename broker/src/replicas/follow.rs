@@ -1,0 +1,201 @@
+//! One step from an image of the metadata to the engine.
+
+use super::topic::{HostedTopic, Hosting};
+use crate::config::{self, BrokerConfig, DynamicSettings, Level, TopicSettings};
+use crate::engine::Engine;
+use crate::metadata::{BrokerId, Image, Resource, Topic};
+use crate::partition::{CleanupPolicy, Compression, TimestampType, TopicConfig};
+use crate::raft::ports::GroupId;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+pub struct Follower {
+    engine: Arc<Engine>,
+    /// As it was started; what was set since is in the image.
+    config: Arc<BrokerConfig>,
+    broker: BrokerId,
+    hosted: HashMap<Arc<str>, Arc<HostedTopic>>,
+    /// With which the hosted topics' settings were computed.
+    defaults: Option<(DynamicSettings, DynamicSettings)>,
+}
+
+impl Follower {
+    pub fn new(engine: Arc<Engine>, config: Arc<BrokerConfig>) -> Follower {
+        Follower {
+            engine,
+            broker: config.node_id,
+            config,
+            hosted: HashMap::new(),
+            defaults: None,
+        }
+    }
+
+    pub fn step(&mut self, image: &Image) -> Hosting {
+        let is_same = self.take_defaults(image);
+        let config = match &self.defaults {
+            Some((broker, cluster)) => self.config.with_dynamic(broker, cluster),
+            None => (*self.config).clone(),
+        };
+        let changed = image.topics.values().filter(|topic| {
+            !is_same
+                || self.hosted.get(topic.name.as_str()).is_none_or(|hosted| {
+                    !Arc::ptr_eq(&hosted.topic, topic) || self.lacks_a_replica(hosted)
+                })
+        });
+        let changed: Vec<(Arc<Topic>, config::TopicConfig)> = changed
+            .map(|topic| (topic.clone(), topic_config(topic, &config)))
+            .collect();
+        let mut is_complete = self.delete_unknown(image);
+        is_complete &= self.make(&changed, &config);
+        for (topic, topic_config) in changed {
+            self.host(topic, topic_config, &config);
+        }
+        self.hosted.retain(|name, _| image.topics.contains_key(&**name));
+        let names = self.hosted.iter().map(|(name, hosted)| (hosted.topic.id, name.clone()));
+        Hosting {
+            version: image.version,
+            is_complete,
+            names: names.collect(),
+            topics: self.hosted.clone(),
+        }
+    }
+
+    /// True when the brokers' own settings are what they were.
+    fn take_defaults(&mut self, image: &Image) -> bool {
+        let read = |resource: Resource, level| {
+            let configs = image.configs(&resource);
+            let pairs = configs.into_iter().flatten().map(|(n, v)| (n.as_str(), v.as_str()));
+            let (settings, passed_over) = DynamicSettings::from_stored(pairs, level);
+            for error in passed_over {
+                tracing::warn!(%error, "a stored broker setting is passed over");
+            }
+            settings
+        };
+        let defaults = Some((
+            read(Resource::Broker(self.broker), Level::Broker),
+            read(Resource::AllBrokers, Level::Cluster),
+        ));
+        let is_same = self.defaults == defaults;
+        self.defaults = defaults;
+        is_same
+    }
+
+    fn is_mine(&self, replicas: &[BrokerId]) -> bool {
+        replicas.contains(&self.broker)
+    }
+
+    fn lacks_a_replica(&self, hosted: &HostedTopic) -> bool {
+        let mut partitions = hosted.topic.partitions.iter().zip(&hosted.partitions);
+        partitions.any(|(partition, handle)| {
+            handle.is_none()
+                && self.is_mine(&partition.replicas)
+                && self.engine.partition(partition.group).is_some()
+        }) || hosted.partitions.len() < hosted.topic.partitions.len()
+    }
+
+    fn delete_unknown(&self, image: &Image) -> bool {
+        let partitions = image.topics.values().flat_map(|topic| &topic.partitions);
+        let wanted: HashSet<GroupId> = partitions
+            .filter(|partition| self.is_mine(&partition.replicas))
+            .map(|partition| partition.group)
+            .collect();
+        let mut is_complete = true;
+        for handle in self.engine.partitions() {
+            let group = handle.group();
+            if wanted.contains(&group) {
+                continue;
+            }
+            match self.engine.delete(group) {
+                Ok(()) => tracing::info!(%group, "replica deleted"),
+                Err(error) => {
+                    tracing::error!(%group, %error, "cannot delete a replica");
+                    is_complete = false;
+                }
+            }
+        }
+        is_complete
+    }
+
+    fn make(&self, changed: &[(Arc<Topic>, config::TopicConfig)], broker: &BrokerConfig) -> bool {
+        let mut new = Vec::new();
+        for (topic, config) in changed {
+            for partition in &topic.partitions {
+                if self.is_mine(&partition.replicas)
+                    && self.engine.partition(partition.group).is_none()
+                {
+                    new.push((partition.group, engine_config(config, broker)));
+                }
+            }
+        }
+        if new.is_empty() {
+            return true;
+        }
+        match self.engine.create(&new) {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(%error, replicas = new.len(), "cannot make replicas");
+                false
+            }
+        }
+    }
+
+    fn host(&mut self, topic: Arc<Topic>, config: config::TopicConfig, broker: &BrokerConfig) {
+        let for_engine = engine_config(&config, broker);
+        let partitions = topic.partitions.iter().map(|partition| {
+            let handle = self.engine.partition(partition.group)?;
+            if *handle.config() != for_engine {
+                self.engine.set_config(partition.group, for_engine.clone());
+            }
+            Some(handle)
+        });
+        let hosted = HostedTopic {
+            partitions: partitions.collect(),
+            config,
+            topic: topic.clone(),
+        };
+        self.hosted.insert(topic.name.as_str().into(), Arc::new(hosted));
+    }
+}
+
+/// What is in effect for a topic.
+pub fn topic_config(topic: &Topic, broker: &BrokerConfig) -> config::TopicConfig {
+    config::TopicConfig::new(&settings(&topic.name, &topic.configs), broker)
+}
+
+fn settings(name: &str, configs: &BTreeMap<String, String>) -> TopicSettings {
+    let pairs = configs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let (settings, passed_over) = TopicSettings::from_stored(pairs);
+    for error in passed_over {
+        tracing::warn!(topic = name, %error, "a stored topic setting is passed over");
+    }
+    settings
+}
+
+/// What the engine must know of it.
+fn engine_config(config: &config::TopicConfig, broker: &BrokerConfig) -> TopicConfig {
+    let policy = config.cleanup_policy;
+    TopicConfig {
+        max_message_bytes: config.max_message_bytes,
+        message_timestamp_type: match config.message_timestamp_type {
+            config::TimestampType::CreateTime => TimestampType::CreateTime,
+            config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
+        },
+        message_timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        message_timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        // Compressed anew, if at all, before they are appended.
+        compression: Compression::Producer,
+        // Neither policy: nothing is ever removed.
+        retention_ms: config.retention_ms.filter(|_| policy.deletes),
+        retention_bytes: config.retention_bytes.filter(|_| policy.deletes),
+        cleanup_policy: match (policy.deletes, policy.compacts) {
+            (_, false) => CleanupPolicy::Delete,
+            (false, true) => CleanupPolicy::Compact,
+            (true, true) => CleanupPolicy::CompactAndDelete,
+        },
+        min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
+        min_compaction_lag_ms: config.min_compaction_lag_ms,
+        max_compaction_lag_ms: config.max_compaction_lag_ms,
+        delete_retention_ms: config.delete_retention_ms,
+        producer_id_expiration_ms: broker.producer_id_expiration_ms.into(),
+    }
+}

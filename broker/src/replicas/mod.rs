@@ -1,0 +1,96 @@
+//! Keeps this broker's replicas in step with the metadata: makes those that it is to hold, deletes those of deleted topics,
+//! and hands each its topic's settings.
+//!
+//! [`Replicas`] is where requests find a partition. It follows the image by a moment; who has changed the metadata and wants to
+//! see the effect waits with [`Replicas::caught_up`].
+
+mod follow;
+mod topic;
+
+pub use topic::{HostedTopic, Hosting};
+
+use crate::config::BrokerConfig;
+use crate::engine::Engine;
+use crate::metadata;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How long a step that failed rests: a full disk is not worth more than a line a second.
+const AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub struct Replicas {
+    hosting: watch::Receiver<Arc<Hosting>>,
+    engine: Arc<Engine>,
+}
+
+impl Replicas {
+    /// Takes the first step before it returns, and follows until `stop`.
+    pub async fn start(
+        engine: Arc<Engine>,
+        metadata: metadata::Handle,
+        config: Arc<BrokerConfig>,
+        stop: CancellationToken,
+    ) -> Replicas {
+        let mut images = metadata.watch();
+        let mut follower = follow::Follower::new(engine.clone(), config);
+        let image = images.borrow_and_update().clone();
+        let (sender, hosting) = watch::channel(Arc::new(Hosting::default()));
+        follower = step(follower, image, &sender).await;
+        tokio::spawn(async move {
+            loop {
+                let changed = async {
+                    match sender.borrow().is_complete {
+                        true => images.changed().await.is_ok(),
+                        false => {
+                            tokio::time::sleep(AGAIN).await;
+                            true
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    go_on = changed => if !go_on { return },
+                }
+                let image = images.borrow_and_update().clone();
+                follower = step(follower, image, &sender).await;
+            }
+        });
+        Replicas { hosting, engine }
+    }
+
+    /// The topics as of now.
+    pub fn hosting(&self) -> Arc<Hosting> {
+        self.hosting.borrow().clone()
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Returns when everything up to `version` of the image is so here. Its deadline is the caller's.
+    pub async fn caught_up(&self, version: u64) {
+        let mut hosting = self.hosting.clone();
+        // An error is the end of this process.
+        let _ = hosting
+            .wait_for(|hosting| hosting.version >= version && hosting.is_complete)
+            .await;
+    }
+}
+
+/// One step, on a thread that may wait.
+async fn step(
+    mut follower: follow::Follower,
+    image: Arc<metadata::Image>,
+    to: &watch::Sender<Arc<Hosting>>,
+) -> follow::Follower {
+    let work = tokio::task::spawn_blocking(move || {
+        let hosting = follower.step(&image);
+        (follower, hosting)
+    });
+    let (follower, hosting) = work.await.expect("a step does not panic, and is not aborted");
+    to.send_replace(Arc::new(hosting));
+    follower
+}

@@ -1,0 +1,254 @@
+//! The wiring of a broker: settings, directories, metadata, sockets, and their orderly end.
+
+use crate::api::{self, Broker, BrokerParts};
+use crate::budget::Budget;
+use crate::config::{BrokerConfig, Listener};
+use crate::engine::{self, Engine, EngineOptions};
+use crate::identity;
+use crate::metadata::{self, Command, Endpoint};
+use crate::net::{self, Limits, Listening};
+use crate::replicas::Replicas;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Of the requests of all clients together, and of the records on their way to them, unless `queued.max.request.bytes` says
+/// otherwise.
+const MEMORY_BYTES: usize = 64 << 20;
+
+/// How long an end waits for requests that were begun; long polls are cut short by it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a new broker waits for its metadata to have a leader, which is itself.
+const METADATA_PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error("listener {listener}: {error}")]
+    Listen {
+        listener: String,
+        error: std::io::Error,
+    },
+    #[error("the directory of the metadata, {path}, is offline: nothing can be served without it")]
+    NoMetadata { path: String },
+    #[error("cannot register with the metadata: {0}")]
+    Register(metadata::Error),
+    #[error("the metadata has no leader after {METADATA_PATIENCE:?}")]
+    NoLeader,
+}
+
+/// A broker that serves.
+pub struct Server {
+    pub broker: Arc<Broker>,
+    pub limits: Arc<Limits>,
+    /// Where each listener is reached here, by name.
+    pub addresses: Vec<(String, SocketAddr)>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Returns when clients are served.
+    pub async fn start(config: BrokerConfig) -> Result<Server, Error> {
+        let began = Instant::now();
+        let config = Arc::new(config);
+        // First, so that two brokers on one port do not both open their directories.
+        let listening = bind_all(&config).await?;
+        let new_cluster_id = || api::id_text(&api::new_id());
+        let identity = identity::establish(&config.log_dirs, config.node_id, new_cluster_id)?;
+        let engine = open_engine(&config).await?;
+        let no_metadata = || Error::NoMetadata {
+            path: config.log_dirs[0].display().to_string(),
+        };
+        let metadata = engine.metadata().ok_or_else(no_metadata)?;
+        register(&metadata, &config, &listening).await?;
+        let stop = CancellationToken::new();
+        let replicas = Replicas::start(
+            engine,
+            metadata.clone(),
+            config.clone(),
+            stop.clone(),
+        )
+        .await;
+        let limits = Arc::new(limits(&config));
+        let broker = Arc::new(Broker::new(BrokerParts {
+            config,
+            cluster_id: identity.cluster_id,
+            metadata,
+            replicas,
+            reads: Budget::new(MEMORY_BYTES),
+        }));
+        let tasks = TaskTracker::new();
+        let mut addresses = Vec::new();
+        for (listener, bound) in listening {
+            tracing::info!(listener = listener.name, address = %bound.address, "listening");
+            addresses.push((listener.name, bound.address));
+            tasks.spawn(bound.serve(broker.clone(), limits.clone(), stop.clone(), tasks.clone()));
+        }
+        tracing::info!(
+            node_id = broker.id(),
+            cluster_id = broker.cluster_id,
+            topics = broker.metadata.image().topics.len(),
+            after = ?began.elapsed(),
+            "serving"
+        );
+        Ok(Server {
+            broker,
+            limits,
+            addresses,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Takes no more requests, answers those that were begun, and closes the directories.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            tracing::info!("requests that still wait are left without an answer");
+        }
+        drop(self.broker);
+    }
+}
+
+async fn open_engine(config: &Arc<BrokerConfig>) -> Result<Arc<Engine>, Error> {
+    let options = engine_options(config);
+    let open = move || Engine::open(&options, &|_| Default::default());
+    let opened = tokio::task::spawn_blocking(open).await;
+    let engine = opened.map_err(|error| engine::Error::Io {
+        path: config.log_dirs[0].display().to_string(),
+        reason: error.to_string(),
+    })??;
+    Ok(Arc::new(engine))
+}
+
+fn engine_options(config: &BrokerConfig) -> EngineOptions {
+    let mut options = EngineOptions::new(config.log_dirs.clone());
+    options.metadata_directory = config.log_dirs.first().cloned();
+    options.workers = config.raft_workers;
+    options.tick = Duration::from_millis(config.raft_tick_ms);
+    options.shard.log_budget_bytes = config.log_budget_bytes;
+    options.shard.log_limit_bytes = config.log_limit_bytes;
+    options.shard.min_free_bytes = config.min_free_bytes;
+    options.shard.cache_bytes = config.cache_bytes;
+    options.shard.run_bytes = config.run_bytes;
+    options.shard.packed_below_bytes = config.packed_below_bytes;
+    let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let keep = &mut options.housekeeping;
+    keep.retention_check_interval = ms(config.log_retention_check_interval_ms);
+    keep.cleaner_backoff = ms(config.log_cleaner_backoff_ms);
+    keep.cleaner_buffer_bytes = usize::try_from(config.log_cleaner_dedupe_buffer_size).unwrap_or(usize::MAX);
+    keep.producer_expiry_check_interval = ms(config.producer_id_expiration_check_interval_ms.into());
+    options
+}
+
+fn limits(config: &BrokerConfig) -> Limits {
+    let count = |limit: i32| usize::try_from(limit).unwrap_or(0);
+    Limits {
+        max_connections: count(config.max_connections),
+        max_per_address: count(config.max_connections_per_ip),
+        max_by_address: config.max_connections_by_address.clone(),
+        idle: Duration::from_millis(u64::try_from(config.connections_max_idle_ms).unwrap_or(u64::MAX / 4)),
+        max_request_bytes: config.socket_request_max_bytes,
+        backlog: u32::try_from(config.socket_listen_backlog_size).unwrap_or(1024),
+        requests: Budget::new(usize::try_from(config.queued_max_request_bytes).unwrap_or(MEMORY_BYTES)),
+        open: Default::default(),
+    }
+}
+
+async fn bind_all(config: &BrokerConfig) -> Result<Vec<(Listener, Listening)>, Error> {
+    let mut bound = Vec::new();
+    for listener in &config.listeners {
+        let is_of_controllers = config.controller_listeners.contains(listener);
+        if is_of_controllers {
+            continue;
+        }
+        let failed = |error| Error::Listen {
+            listener: listener.to_string(),
+            error,
+        };
+        let listening = bind(config, listener).await.map_err(failed)?;
+        bound.push((listener.clone(), listening));
+    }
+    Ok(bound)
+}
+
+async fn bind(config: &BrokerConfig, listener: &Listener) -> std::io::Result<Listening> {
+    let backlog = u32::try_from(config.socket_listen_backlog_size).unwrap_or(1024);
+    let port = listener.port;
+    if listener.host.is_empty() {
+        // Every interface, of both families where there are two.
+        let both = net::listen(&listener.name, (Ipv6Addr::UNSPECIFIED, port).into(), backlog);
+        return both.or_else(|_| {
+            net::listen(&listener.name, (Ipv4Addr::UNSPECIFIED, port).into(), backlog)
+        });
+    }
+    let mut last = None;
+    for address in tokio::net::lookup_host((listener.host.as_str(), port)).await? {
+        match net::listen(&listener.name, address, backlog) {
+            Ok(listening) => return Ok(listening),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("the host has no address")))
+}
+
+/// Tells the cluster where this broker is reached.
+async fn register(
+    metadata: &metadata::Handle,
+    config: &BrokerConfig,
+    listening: &[(Listener, Listening)],
+) -> Result<(), Error> {
+    let mut endpoints = Vec::new();
+    for advertised in &config.advertised_listeners {
+        let bound = listening.iter().find(|(listener, _)| listener.name == advertised.name);
+        let port = match (advertised.port, bound) {
+            (0, Some((_, bound))) => bound.address.port(),
+            (port, _) => port,
+        };
+        endpoints.push(Endpoint {
+            listener: advertised.name.clone(),
+            protocol: "PLAINTEXT".to_owned(),
+            host: match advertised.host.as_str() {
+                "" => own_name().await,
+                host => host.to_owned(),
+            },
+            port,
+        });
+    }
+    let broker = metadata::Broker {
+        id: config.node_id,
+        endpoints,
+        rack: config.broker_rack.clone(),
+    };
+    let deadline = Instant::now() + METADATA_PATIENCE;
+    loop {
+        let registered = metadata.submit(Command::RegisterBroker(broker.clone())).await;
+        match registered {
+            Ok(_) => return Ok(()),
+            Err(crate::raft::Failure::NotLeader { .. } | crate::raft::Failure::Refused(metadata::Refusal::NotLeader { .. })) => {
+                if Instant::now() >= deadline {
+                    return Err(Error::NoLeader);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => return Err(Error::Register(error)),
+        }
+    }
+}
+
+/// This machine's name, when it leads back here; clients on the same machine can do with `localhost`.
+async fn own_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    match tokio::net::lookup_host((name.as_str(), 0)).await {
+        Ok(mut addresses) if addresses.next().is_some() => name,
+        _ => "localhost".to_owned(),
+    }
+}
