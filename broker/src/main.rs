@@ -1,10 +1,13 @@
 //! The program `millrace`. `MILLRACE_LOG` chooses what it logs, as in `MILLRACE_LOG=millrace_broker=debug`.
 
 mod demo;
+mod serve;
 
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Entries are allocated by one thread and freed by another, which glibc's allocator is slow at.
 #[global_allocator]
@@ -21,11 +24,19 @@ struct Arguments {
 enum Command {
     /// Shows the engine at work: appends, sealing, reading back, and opening the same directory again
     Demo(demo::Options),
+    /// Runs a broker until SIGTERM or Ctrl-C
+    Server(serve::Options),
 }
 
 fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    // A broker tells what it does; the demonstration prints its own story.
+    let level = match &command {
+        Command::Demo(_) => LevelFilter::WARN,
+        Command::Server(_) => LevelFilter::INFO,
+    };
     let filter = EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
+        .with_default_directive(level.into())
         .with_env_var("MILLRACE_LOG");
     let filter = match filter.from_env() {
         Ok(filter) => filter,
@@ -34,12 +45,19 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    let Command::Demo(options) = Arguments::parse().command;
-    match demo::run(&options) {
+        .with_writer(std::io::stderr);
+    // People read a terminal, programs what is written elsewhere.
+    match std::io::stderr().is_terminal() {
+        true => lines.init(),
+        false => lines.json().flatten_event(true).init(),
+    }
+    let result = match command {
+        Command::Demo(options) => demo::run(&options).map_err(|error| error.to_string()),
+        Command::Server(options) => serve::run(options),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("millrace: {error}");

@@ -247,8 +247,12 @@ async fn register(
 /// This machine's name, when it leads back here; clients on the same machine can do with `localhost`.
 async fn own_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    match tokio::net::lookup_host((name.as_str(), 0)).await {
-        Ok(mut addresses) if addresses.next().is_some() => name,
-        _ => "localhost".to_owned(),
+    let resolves = match tokio::net::lookup_host((name.as_str(), 0)).await {
+        Ok(mut addresses) => addresses.next().is_some(),
+        Err(_) => false,
+    };
+    match resolves {
+        true => name,
+        false => "localhost".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::refusal::Refused;
 use super::topics::{self, Led};
-use super::{Call, Reply, code, text};
+use super::{Call, Reply, code};
 use crate::engine::ReadError;
 use crate::partition::Mark;
 use crate::storage::ids::Offset;
@@ -147,6 +147,7 @@ async fn look_up(led: Led, timestamp: Option<i64>, mark: Mark) -> Result<Found, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::text;
 
     #[test]
     fn what_is_not_found_is_minus_one_everywhere() {

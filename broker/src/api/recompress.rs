@@ -4,7 +4,7 @@ use super::refusal::Refused;
 use crate::config::CompressionType;
 use crate::partition::append::MAX_DECOMPRESSED_BYTES;
 use bytes::Bytes;
-use millrace_wire::batch::{BatchHeader, RecordsError};
+use millrace_wire::batch::BatchHeader;
 use millrace_wire::{Batch, BatchBuilder, BatchSettings, Compression, ErrorCode};
 
 /// The batch in the codec that its topic wants; itself when it is so already. A batch without a header is left to the
@@ -41,7 +41,7 @@ fn rebuild(batch: &Batch, compression: Compression) -> Result<Bytes, String> {
     });
     let records = batch.records(MAX_DECOMPRESSED_BYTES).map_err(|error| error.to_string())?;
     for record in records {
-        let record = record.map_err(|error: RecordsError| error.to_string())?;
+        let record = record.map_err(|error| error.to_string())?;
         builder.push_record(header.timestamp_ms(&record), record);
     }
     builder.build().map_err(|error| error.to_string())

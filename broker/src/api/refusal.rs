@@ -115,3 +115,14 @@ fn metadata_code(refusal: &metadata::Refusal) -> ErrorCode {
         metadata::Refusal::ProducerIdsExhausted => ErrorCode::UnknownServerError,
     }
 }
+
+fn producer_code(refusal: &ProducerRefusal) -> ErrorCode {
+    match refusal {
+        ProducerRefusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        ProducerRefusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        ProducerRefusal::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+        ProducerRefusal::TransactionCoordinatorFenced { .. } => {
+            ErrorCode::TransactionCoordinatorFenced
+        }
+    }
+}

@@ -41,8 +41,9 @@ impl Replicas {
         follower = step(follower, image, &sender).await;
         tokio::spawn(async move {
             loop {
+                let is_complete = sender.borrow().is_complete;
                 let changed = async {
-                    match sender.borrow().is_complete {
+                    match is_complete {
                         true => images.changed().await.is_ok(),
                         false => {
                             tokio::time::sleep(AGAIN).await;

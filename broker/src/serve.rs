@@ -1,0 +1,62 @@
+//! `millrace server`: a broker in the foreground, until SIGTERM or Ctrl-C.
+
+use millrace_broker::config::{BrokerConfig, SettingsFile, Sources};
+use millrace_broker::server::Server;
+use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The settings, in Kafka's server.properties format
+    settings: PathBuf,
+    /// A setting that goes before the file's, as name=value; may be given more than once
+    #[arg(long = "override", value_name = "NAME=VALUE")]
+    overrides: Vec<String>,
+}
+
+pub fn run(options: Options) -> Result<(), String> {
+    let file = SettingsFile::read(&options.settings).map_err(|error| error.to_string())?;
+    let sources = Sources {
+        overrides: options.overrides,
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        file: Some(file),
+    };
+    let loaded = BrokerConfig::load(&sources).map_err(|errors| errors.to_string())?;
+    for warning in &loaded.warnings {
+        tracing::warn!(setting = warning.name, from = %warning.origin, "{}", warning.reason);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("clients")
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    runtime.block_on(serve(loaded.config))
+}
+
+async fn serve(config: BrokerConfig) -> Result<(), String> {
+    let signals = |error: std::io::Error| format!("cannot listen for signals: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+    let server = tokio::select! {
+        server = Server::start(config) => server.map_err(|error| error.to_string())?,
+        () = either(&mut terminate, &mut interrupt) => return Ok(()),
+    };
+    either(&mut terminate, &mut interrupt).await;
+    tracing::info!("stopping");
+    tokio::select! {
+        () = server.stop() => tracing::info!("stopped"),
+        () = either(&mut terminate, &mut interrupt) => {
+            return Err("stopped at once: asked for a second time".to_owned());
+        }
+    }
+    Ok(())
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
