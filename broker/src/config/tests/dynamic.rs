@@ -86,6 +86,14 @@ fn what_may_not_change_is_refused() {
     check(
         Level::Cluster,
         "log.retention.ms",
+        set("0"),
+        expect![
+            "Invalid value 0 for configuration log.retention.ms: Value must be -1, for ever, or at least 1"
+        ],
+    );
+    check(
+        Level::Cluster,
+        "log.retention.ms",
         Change::Append("5".to_owned()),
         expect!["Can't APPEND to key log.retention.ms because its type is not LIST."],
     );

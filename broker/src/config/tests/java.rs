@@ -63,6 +63,16 @@ fn a_backslash_at_the_end_joins_lines() {
 }
 
 #[test]
+fn a_lone_backslash_at_the_end_is_no_entry() {
+    check(
+        "a=1\n\\\n",
+        expect![[r#"
+        1: "a" = "1"
+    "#]],
+    );
+}
+
+#[test]
 fn escapes_are_taken_out() {
     check(
         r"a\ b\=c\:d=\t\n\r\f\q\#\u0041\u00e9\ud83d\ude00",

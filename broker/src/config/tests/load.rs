@@ -33,7 +33,7 @@ fn the_command_line_wins_over_the_environment_over_the_file() {
     assert_eq!(config.default_replication_factor, 3);
     assert_eq!(config.max_connections, 2);
     assert_eq!(config.cache_bytes, 1);
-    assert_eq!(config.delete_topic_enable, true);
+    assert!(config.delete_topic_enable);
 }
 
 #[test]
@@ -46,7 +46,21 @@ fn all_that_is_wrong_is_said_at_once() {
             ("MILLRACE_MAX_CONNECTIONS", "-1"),
         ],
         &["compression.type=rar", "nonsense"],
-        expect![[]],
+        expect![[r#"
+            server.properties:1: num.partitions=abc: Not a number of type INT; write a whole number in [1,...], as in 1
+            server.properties:3: num.partition: no such setting; did you mean num.partitions?
+            server.properties:4: ssl.keystore.password=[hidden]: TLS and SASL are not served yet; listen with PLAINTEXT inside a trusted network and leave it out
+            server.properties:5: port=9092: write listeners=PLAINTEXT://host:port, and advertised.listeners for what clients connect to
+            server.properties:6: delete.topic.enable=yes: Expected value to be either true or false; write true or false, as in true
+            server.properties:9: listener.name.internal.ssl.key.password: TLS and SASL are not served yet; listen with PLAINTEXT inside a trusted network and leave it out
+            environment variable MILLRACE_MAX_CONECTIONS: no such setting; did you mean MILLRACE_MAX_CONNECTIONS?
+            environment variable MILLRACE_MAX_CONNECTIONS: max.connections=-1: Value must be at least 0; write a whole number in [0,...], as in 2147483647
+            --override: compression.type=rar: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer; write text, as in producer
+            --override: nonsense: write it as name=value
+            node.id: missing; give each broker a number of its own, as in node.id=1
+            server.properties:7: group.min.session.timeout.ms=9000000: group.min.session.timeout.ms (9000000) may not be more than group.max.session.timeout.ms (1800000)
+            server.properties:8: log.retention.hours=0: nothing would be kept; write 1 or more, or -1 for ever
+        "#]],
     );
 }
 
@@ -56,16 +70,47 @@ fn a_known_setting_without_effect_is_named() {
         "node.id=1\nnum.network.threads=3\nlog.flush.interval.messages=1\nssl.client.auth=none\nsasl.jaas.config=",
         &[],
         &["remote.log.storage.system.enable=false"],
-        expect![[]],
+        expect![[r#"
+            server.properties:3: log.flush.interval.messages has no effect: every record is synced to disk before it is acknowledged
+            server.properties:2: num.network.threads has no effect: the number of threads follows the machine
+        "#]],
     );
 }
 
 #[test]
 fn a_broker_has_a_number() {
-    check("", &[], &[], expect![[]]);
-    check("broker.id=-1", &[], &[], expect![[]]);
-    check("broker.id=1\nnode.id=2", &[], &[], expect![[]]);
-    check("node.id=x", &[], &[], expect![[]]);
+    check(
+        "",
+        &[],
+        &[],
+        expect![[r#"
+        node.id: missing; give each broker a number of its own, as in node.id=1
+    "#]],
+    );
+    check(
+        "broker.id=-1",
+        &[],
+        &[],
+        expect![[r#"
+        server.properties:1: broker.id=-1: brokers are not numbered by themselves; give this one a number from 0 on
+    "#]],
+    );
+    check(
+        "broker.id=1\nnode.id=2",
+        &[],
+        &[],
+        expect![[r#"
+        server.properties:1: broker.id=1: node.id is 2; leave broker.id out
+    "#]],
+    );
+    check(
+        "node.id=x",
+        &[],
+        &[],
+        expect![[r#"
+            server.properties:1: node.id=x: Not a number of type INT; write a whole number in [0,...]
+        "#]],
+    );
     let config = try_load("broker.id=7", &[], &[])
         .expect("the older name will do")
         .config;
@@ -135,43 +180,108 @@ fn bad_listeners_are_refused() {
         all.extend(overrides);
         check("", &[], &all, expected);
     };
-    refused(&["listeners=localhost:9092"], expect![[]]);
-    refused(&["listeners=PLAINTEXT://:99999"], expect![[]]);
-    refused(&["listeners=SASL_SSL://:9092"], expect![[]]);
-    refused(&["listeners=OTHER://:9092"], expect![[]]);
-    refused(&["listeners="], expect![[]]);
+    refused(
+        &["listeners=localhost:9092"],
+        expect![[r#"
+        --override: listeners=localhost:9092: "localhost:9092" is no listener; write NAME://host:port, as in PLAINTEXT://localhost:9092
+    "#]],
+    );
+    refused(
+        &["listeners=PLAINTEXT://:99999"],
+        expect![[r#"
+        --override: listeners=PLAINTEXT://:99999: "99999" is no port; 0 to 65535 are
+    "#]],
+    );
+    refused(
+        &["listeners=SASL_SSL://:9092"],
+        expect![[r#"
+        --override: listeners=SASL_SSL://:9092: SASL_SSL would speak SASL_SSL, and TLS and SASL are not served yet; use PLAINTEXT inside a trusted network
+    "#]],
+    );
+    refused(
+        &["listeners=OTHER://:9092"],
+        expect![[r#"
+        --override: listeners=OTHER://:9092: listener OTHER has no protocol; add OTHER:PLAINTEXT to listener.security.protocol.map
+    "#]],
+    );
+    refused(
+        &["listeners="],
+        expect![[r#"
+        --override: listeners=: there is none for clients; write one, as in PLAINTEXT://localhost:9092
+    "#]],
+    );
     refused(
         &[
             "listeners=CONTROLLER://:9093",
             "controller.listener.names=CONTROLLER",
         ],
-        expect![[]],
+        expect![[r#"
+            --override: listeners=CONTROLLER://:9093: there is none for clients; write one, as in PLAINTEXT://localhost:9092
+        "#]],
     );
     refused(
         &["listeners=PLAINTEXT://:9092,PLAINTEXT://:9093"],
-        expect![[]],
+        expect![[r#"
+            --override: listeners=PLAINTEXT://:9092,PLAINTEXT://:9093: listener PLAINTEXT is there twice
+        "#]],
     );
     refused(
         &[
             "listeners=A://:9092,B://:9092",
             "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT",
         ],
-        expect![[]],
+        expect![[r#"
+            --override: listeners=A://:9092,B://:9092: A and B share port 9092; give each its own
+        "#]],
     );
     refused(
         &["advertised.listeners=PLAINTEXT://0.0.0.0:9092"],
-        expect![[]],
+        expect![[r#"
+            --override: advertised.listeners=PLAINTEXT://0.0.0.0:9092: no client can connect to 0.0.0.0; write this machine's name or address
+        "#]],
     );
-    refused(&["listener.security.protocol.map=PLAINTEXT"], expect![[]]);
+    refused(
+        &["listener.security.protocol.map=PLAINTEXT"],
+        expect![[r#"
+        --override: listener.security.protocol.map=PLAINTEXT: "PLAINTEXT" is no NAME:PROTOCOL, as in CONTROLLER:PLAINTEXT
+    "#]],
+    );
     refused(
         &["listener.security.protocol.map=PLAINTEXT:TLS"],
-        expect![[]],
+        expect![[r#"
+            --override: listener.security.protocol.map=PLAINTEXT:TLS: "TLS" is no protocol; there are PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL
+        "#]],
     );
-    refused(&["inter.broker.listener.name=X"], expect![[]]);
-    refused(&["security.inter.broker.protocol=SSL"], expect![[]]);
-    refused(&["process.roles=controller"], expect![[]]);
-    refused(&["log.dirs="], expect![[]]);
-    refused(&["log.dirs=/a,,/b"], expect![[]]);
+    refused(
+        &["inter.broker.listener.name=X"],
+        expect![[r#"
+        --override: inter.broker.listener.name=X: no such listener; there are PLAINTEXT
+    "#]],
+    );
+    refused(
+        &["security.inter.broker.protocol=SSL"],
+        expect![[r#"
+            --override: security.inter.broker.protocol=SSL: TLS and SASL are not served yet; use PLAINTEXT inside a trusted network
+        "#]],
+    );
+    refused(
+        &["process.roles=controller"],
+        expect![[r#"
+        --override: process.roles=controller: every process is a broker, and brokers hold the metadata; write broker, or broker,controller
+    "#]],
+    );
+    refused(
+        &["log.dirs="],
+        expect![[r#"
+        --override: log.dirs=: name at least one directory
+    "#]],
+    );
+    refused(
+        &["log.dirs=/a,,/b"],
+        expect![[r#"
+            --override: log.dirs=/a,,/b: Values must not be empty; write a list with commas
+        "#]],
+    );
 }
 
 #[test]
@@ -181,6 +291,11 @@ fn settings_that_contradict_each_other_are_refused() {
          millrace.log.limit.bytes=134217728\nlog.cleaner.min.compaction.lag.ms=5\nlog.cleaner.max.compaction.lag.ms=4",
         &[],
         &[],
-        expect![[]],
+        expect![[r#"
+            server.properties:2: group.consumer.session.timeout.ms=70000: group.consumer.session.timeout.ms (70000) may not be more than group.consumer.max.session.timeout.ms (60000)
+            server.properties:5: log.cleaner.min.compaction.lag.ms=5: log.cleaner.min.compaction.lag.ms (5) may not be more than log.cleaner.max.compaction.lag.ms (4)
+            server.properties:4: millrace.log.limit.bytes=134217728: millrace.log.budget.bytes (1073741824) may not be more than millrace.log.limit.bytes (134217728)
+            server.properties:3: queued.max.request.bytes=5: one request may have 104857600 bytes (socket.request.max.bytes)
+        "#]],
     );
 }
