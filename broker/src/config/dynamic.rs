@@ -6,7 +6,7 @@ use super::nearest::nearest;
 use super::overrides::{Change, Overrides};
 use super::setting::{Scope, Served};
 use super::table;
-use super::value::Invalid;
+use super::value::{Invalid, Value};
 
 /// Refusals of broker settings. All are `INVALID_REQUEST` but for `NotAList`, which is `INVALID_CONFIG`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,6 +126,13 @@ impl DynamicSettings {
                 value: text,
                 reason,
             })?;
+        }
+        if row.name == "log.retention.ms" && self.0.get(row) == Some(Value::Number(0)) {
+            return Err(DynamicError::Invalid(Invalid::Value {
+                name: row.name,
+                value: "0".to_owned(),
+                reason: "Value must be -1, for ever, or at least 1".to_owned(),
+            }));
         }
         match row.served {
             Served::Refused(reason) if self.0.get(row) != row.default_value() => {

@@ -198,7 +198,9 @@ impl Iterator for LogicalLines<'_> {
             }
             text.push_str(&line[..line.len() - 1]);
         }
-        first_line.map(|line| Logical { text, line })
+        first_line
+            .filter(|_| !text.is_empty())
+            .map(|line| Logical { text, line })
     }
 }
 

@@ -4,7 +4,7 @@ use super::layers::{Given, Origin};
 use super::nearest::nearest;
 use super::properties::{self, Properties};
 use super::setting::{Served, Setting, Valid};
-use super::value::Kind;
+use super::value::{Invalid, Kind};
 use super::{Errors, Problem, Warning, table};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -131,8 +131,14 @@ impl Gathered {
         if let Some(row) = table::broker_setting(name) {
             return self.known(row, value, origin);
         }
-        let what = if let Some(setting) = of_one_listener(name) {
-            format!("settings of a single listener are not served; write {setting} for all of them")
+        let what = if let Some(row) = of_one_listener(name) {
+            match row.served {
+                Served::Refused(reason) => reason.to_owned(),
+                Served::Served | Served::Accepted(_) => format!(
+                    "settings of a single listener are not served; write {} for all of them",
+                    row.name
+                ),
+            }
         } else if name.starts_with("rsm.config.") || name.starts_with("rlmm.config.") {
             "tiered storage is not served; leave it out".to_owned()
         } else {
@@ -146,8 +152,8 @@ impl Gathered {
     }
 
     fn known(&mut self, row: &'static Setting, text: &str, origin: Origin) {
-        // An empty value where Kafka's default is null asks for nothing.
-        if text.trim().is_empty() && row.default.is_none() {
+        // An empty value where Kafka's default is null asks for nothing; but an empty list of directories is a mistake.
+        if text.trim().is_empty() && row.default.is_none() && row.kind != Kind::List {
             return;
         }
         let problem = |what: String| {
@@ -161,7 +167,11 @@ impl Gathered {
         let value = match row.parse(text) {
             Ok(value) => value,
             Err(invalid) => {
-                let what = format!("{invalid}; {}", right(row));
+                let reason = match invalid {
+                    Invalid::Value { reason, .. } => reason,
+                    Invalid::EmptyItem { .. } => "Values must not be empty".to_owned(),
+                };
+                let what = format!("{reason}; {}", right(row));
                 return self.errors.push(problem(what));
             }
         };
@@ -191,20 +201,24 @@ impl Gathered {
 fn right(row: &Setting) -> String {
     let kind = match row.kind {
         Kind::Boolean => "true or false",
-        Kind::Int => "a whole number up to 2147483647",
-        Kind::Short => "a whole number up to 32767",
-        Kind::Long => "a whole number",
+        Kind::Int | Kind::Short | Kind::Long => "a whole number",
         Kind::Double => "a number",
         Kind::List => "a list with commas",
         Kind::String | Kind::Class | Kind::Password => "text",
     };
-    let default = match row.default {
-        Some(default) if !default.is_empty() => format!(" (default {default})"),
+    let bounds = match (row.valid, row.kind) {
+        (Valid::AtLeast(_) | Valid::Between(..) | Valid::BetweenOr(..) | Valid::Within(..), _) => {
+            format!(" in {}", row.valid)
+        }
+        (Valid::Any, Kind::Int) => format!(" in [{},...,{}]", i32::MIN, i32::MAX),
+        (Valid::Any, Kind::Short) => format!(" in [{},...,{}]", i16::MIN, i16::MAX),
         _ => String::new(),
     };
-    match row.valid {
-        Valid::Any => format!("write {kind}{default}"),
-        valid => format!("write {kind} out of {valid}{default}"),
+    match row.default {
+        Some(default) if !default.is_empty() => {
+            format!("write {kind}{bounds}, as in {default}")
+        }
+        _ => format!("write {kind}{bounds}"),
     }
 }
 
@@ -216,11 +230,11 @@ fn unknown(near: &[&str]) -> String {
 }
 
 /// `listener.name.internal.ssl.keystore.location`: the setting behind the listener's name.
-fn of_one_listener(name: &str) -> Option<&'static str> {
+fn of_one_listener(name: &str) -> Option<&'static Setting> {
     let (_, mut rest) = name.strip_prefix("listener.name.")?.split_once('.')?;
     loop {
         if let Some(row) = table::broker_setting(rest) {
-            return Some(row.name);
+            return Some(row);
         }
         // The name of a SASL mechanism may stand between.
         rest = rest.split_once('.')?.1;

@@ -1,5 +1,7 @@
 //! What a partition must know of its topic's configuration. Names, units and defaults are Kafka's (4.x).
 
+use crate::config;
+
 /// `message.timestamp.type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampType {
@@ -88,5 +90,68 @@ impl Default for TopicConfig {
             delete_retention_ms: 24 * HOUR_MS,
             producer_id_expiration_ms: 24 * HOUR_MS,
         }
+    }
+}
+
+impl TopicConfig {
+    /// What a partition of a topic goes by. Batches are compressed anew, where that is asked for, before they are appended.
+    pub fn of(topic: &config::TopicConfig, producer_id_expiration_ms: i64) -> TopicConfig {
+        // Neither policy: nothing is ever removed, which is to delete what exceeds no bound.
+        let keeps_all = !topic.cleanup_policy.deletes && !topic.cleanup_policy.compacts;
+        TopicConfig {
+            max_message_bytes: topic.max_message_bytes,
+            message_timestamp_type: match topic.message_timestamp_type {
+                config::TimestampType::CreateTime => TimestampType::CreateTime,
+                config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
+            },
+            message_timestamp_before_max_ms: topic.message_timestamp_before_max_ms,
+            message_timestamp_after_max_ms: topic.message_timestamp_after_max_ms,
+            compression: Compression::Producer,
+            retention_ms: topic.retention_ms.filter(|_| !keeps_all),
+            retention_bytes: topic.retention_bytes.filter(|_| !keeps_all),
+            cleanup_policy: match (topic.cleanup_policy.deletes, topic.cleanup_policy.compacts) {
+                (true, true) => CleanupPolicy::CompactAndDelete,
+                (false, true) => CleanupPolicy::Compact,
+                (true, false) | (false, false) => CleanupPolicy::Delete,
+            },
+            min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+            min_compaction_lag_ms: topic.min_compaction_lag_ms,
+            max_compaction_lag_ms: topic.max_compaction_lag_ms,
+            delete_retention_ms: topic.delete_retention_ms,
+            producer_id_expiration_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BrokerConfig, Sources, TopicSettings};
+
+    fn broker() -> BrokerConfig {
+        let sources = Sources {
+            overrides: vec!["node.id=1".to_owned()],
+            ..Sources::default()
+        };
+        BrokerConfig::load(&sources)
+            .expect("an id is enough")
+            .config
+    }
+
+    #[test]
+    fn a_topic_that_sets_nothing_has_the_defaults() {
+        let broker = broker();
+        let expiration_ms = broker.producer_id_expiration_ms.into();
+        let config = TopicConfig::of(&broker.topic_defaults(), expiration_ms);
+        assert_eq!(config, TopicConfig::default());
+    }
+
+    #[test]
+    fn a_topic_without_a_policy_keeps_everything() {
+        let broker = broker();
+        let own = [("cleanup.policy", ""), ("retention.bytes", "5")];
+        let own = TopicSettings::new(own, &broker).expect("an empty policy is allowed");
+        let config = TopicConfig::of(&config::TopicConfig::new(&own, &broker), 1);
+        assert_eq!((config.retention_ms, config.retention_bytes), (None, None));
     }
 }

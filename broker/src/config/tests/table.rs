@@ -1,21 +1,29 @@
 //! The tables agree with themselves.
 
+use super::broker;
 use crate::config::broker::FIELDS;
-use crate::config::setting::{Scope, Served};
-use crate::config::{BrokerConfig, Sources, table};
+use crate::config::setting::{Scope, Served, Setting};
+use crate::config::table;
 use std::collections::BTreeSet;
 
-pub(super) fn load(overrides: &[&str]) -> BrokerConfig {
-    let mut all = vec!["node.id=1".to_owned()];
-    all.extend(overrides.iter().map(|text| (*text).to_owned()));
-    let sources = Sources {
-        overrides: all,
-        ..Sources::default()
-    };
-    match BrokerConfig::load(&sources) {
-        Ok(loaded) => loaded.config,
-        Err(errors) => panic!("{errors}"),
-    }
+/// Served settings that several of make one field.
+const DERIVED: &[&str] = &[
+    "advertised.listeners",
+    "broker.id",
+    "controller.listener.names",
+    "inter.broker.listener.name",
+    "listener.security.protocol.map",
+    "listeners",
+    "log.dir",
+    "log.dirs",
+    "max.connections.per.ip.overrides",
+    "node.id",
+    "process.roles",
+    "security.inter.broker.protocol",
+];
+
+fn is_served(row: &&'static Setting) -> bool {
+    row.served == Served::Served
 }
 
 #[test]
@@ -40,8 +48,89 @@ fn every_default_is_valid_and_spelled_as_it_is_shown() {
         let Some(text) = row.default else { continue };
         match row.parse(text) {
             Ok(value) => assert_eq!(value.to_string(), text, "{}", row.name),
-            // Kafka's own default of broker.id and the like lie in bounds, too.
             Err(invalid) => panic!("{invalid}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_served_is_read_and_what_is_read_is_served() {
+    let behind_topics = |name: &str| {
+        let mut rows = table::TOPIC.iter().filter(is_served);
+        rows.any(|row| row.synonyms.iter().any(|synonym| synonym.name == name))
+    };
+    for row in table::broker_settings().filter(is_served) {
+        let places = [
+            FIELDS.contains(&row.name),
+            DERIVED.contains(&row.name),
+            behind_topics(row.name),
+        ];
+        let count = places.iter().filter(|place| **place).count();
+        assert_eq!(count, 1, "{} is read in {count} places", row.name);
+    }
+    for name in FIELDS.iter().chain(DERIVED) {
+        let row = table::broker_setting(name).expect("a field's name is in the table");
+        assert_eq!(row.served, Served::Served, "{name}");
+    }
+}
+
+#[test]
+fn a_topic_s_default_and_the_broker_s_behind_it_agree() {
+    let broker = broker(&[]);
+    for row in table::TOPIC {
+        let mut names = BTreeSet::new();
+        for synonym in row.synonyms {
+            let behind = table::broker_setting(synonym.name).expect("a synonym is in the table");
+            assert!(names.insert(synonym.name), "{}", row.name);
+            assert_eq!(
+                behind.served, row.served,
+                "{} and {}",
+                row.name, synonym.name
+            );
+        }
+        let shown = broker.layers.topic_default(row);
+        assert_eq!(shown, row.default_value(), "{}", row.name);
+    }
+}
+
+#[test]
+fn every_bound_of_a_field_fits_the_field() {
+    for row in table::broker_settings().filter(is_served) {
+        for text in [
+            "-9223372036854775808",
+            "-1",
+            "0",
+            "9223372036854775807",
+            "2147483647",
+        ] {
+            let setting = format!("{}={text}", row.name);
+            // Refused or taken, but never a panic.
+            let _ = super::try_load("", &[], &["node.id=1", &setting]);
+        }
+    }
+}
+
+#[test]
+fn a_row_says_what_a_reader_needs() {
+    for row in table::broker_settings().chain(table::TOPIC) {
+        assert!(
+            row.doc.ends_with('.') || row.doc.ends_with(')'),
+            "{}: {}",
+            row.name,
+            row.doc
+        );
+        assert!(
+            !row.doc.contains('|'),
+            "{} breaks the reference's table",
+            row.name
+        );
+        if let Served::Accepted(reason) | Served::Refused(reason) = row.served {
+            assert!(reason.len() > 10, "{}", row.name);
+            assert!(
+                !reason.contains('|'),
+                "{} breaks the reference's table",
+                row.name
+            );
         }
     }
 }
