@@ -11,13 +11,21 @@
 #![allow(clippy::unwrap_used)]
 
 mod broker;
+mod catch_up;
 mod clients;
 mod control;
+mod damage;
+mod delivery;
+mod faults;
 mod finish;
+mod housekeeping;
 mod machine;
 mod network;
 mod oracle;
 mod plan;
+mod produce;
+mod reads;
+mod trace;
 mod world;
 
 use oracle::Violation;
@@ -26,7 +34,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use world::{Trace, World};
+use trace::Trace;
+use world::World;
 
 /// How many seeds each test runs in `make test`.
 const SEEDS: u64 = 500;
