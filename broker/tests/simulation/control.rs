@@ -77,7 +77,7 @@ impl World {
             && self
                 .brokers
                 .iter()
-                .all(|broker| !broker.is_flipped && broker.is_up())
+                .all(|broker| !broker.is_flipped && !broker.is_full && broker.is_up())
             && groups.iter().all(|group| self.is_quiet(*group));
         if !is_quiet {
             return Ok(false);
@@ -218,8 +218,8 @@ impl World {
             let Some(peer) = self.local(group, broker) else {
                 continue;
             };
-            if desired.contains(&broker) || members.contains(&peer) || !self.brokers[broker].is_up()
-            {
+            let is_able = self.brokers[broker].is_up() && !self.brokers[broker].is_full;
+            if desired.contains(&broker) || members.contains(&peer) || !is_able {
                 continue;
             }
             self.note(format!("group {group}: peer {peer} leaves broker {broker}"));

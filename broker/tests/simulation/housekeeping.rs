@@ -10,13 +10,14 @@ use millrace_broker::storage::Error;
 use millrace_broker::storage::seal::Checkpoint;
 use rand::Rng;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 impl World {
     pub fn write(&mut self, broker: usize, batches: usize) -> Checked {
         let is_planted = self.plan.is(Planted::AckBeforeSync);
         let running = self.running(broker);
         match running.write(batches) {
-            Err(error) => self.failed(broker, "append", &error),
+            Err(error) => self.stop(broker, &error),
             Ok(tokens) => {
                 if is_planted {
                     for token in tokens {
@@ -31,8 +32,9 @@ impl World {
 
     pub fn sync(&mut self, broker: usize) -> Checked {
         let is_planted = self.plan.is(Planted::AckBeforeSync);
-        match self.running(broker).sync(is_planted) {
-            Err(error) => self.failed(broker, "sync", &error),
+        let believes = self.plan.is(Planted::BelievedSync);
+        match self.running(broker).sync(is_planted, believes) {
+            Err(error) => self.stop(broker, &error),
             Ok(()) => self.pump(broker),
         }
     }
@@ -96,8 +98,13 @@ impl World {
         if !config.cleanup_policy.is_compact() {
             return Ok(());
         }
+        let now_ms = self.now_ms();
+        let haste_ms = match self.plan.is(Planted::HastyTombstones) {
+            true => config.delete_retention_ms,
+            false => 0,
+        };
         let limits = Limits {
-            now_ms: 1_000_000,
+            now_ms: now_ms + haste_ms,
             log_start: positions.log_start,
             last_stable: positions.last_stable,
             buffer_bytes: 64 << 10,
@@ -109,7 +116,14 @@ impl World {
         let producers: HashMap<i64, LastOfProducer> =
             machine.partition.last_of_producers().into_iter().collect();
         let view = machine.partition.view();
-        let aborted = |from, to| view.aborted_in(from, to);
+        let forgets = self.plan.is(Planted::ForgottenAborts);
+        let aborted = |from, to| match forgets {
+            true => Vec::new(),
+            false => view.aborted_in(from, to),
+        };
+        let loses = self.plan.is(Planted::LostValue);
+        let families = &self.brokers[broker].families;
+        families.loses.store(loses, Ordering::Relaxed);
         let done = compaction::compact(
             &running.shard,
             group,
@@ -118,14 +132,26 @@ impl World {
             &producers,
             &aborted,
         );
+        families.loses.store(false, Ordering::Relaxed);
         match done {
             Ok(report) => {
+                if let Some(report) = report {
+                    let to = report.cleaned_to.0;
+                    self.oracle.compacted(group, to, now_ms);
+                }
                 self.note(format!(
                     "broker {broker} compacts group {group}: {report:?}"
                 ));
                 Ok(())
             }
-            Err(error) => self.fault(broker, &format!("compact: {error}")),
+            Err(error) => {
+                // It may have become durable all the same.
+                self.oracle.compacted(group, i64::MAX, now_ms);
+                match &error {
+                    compaction::Error::Storage(error) => self.failed(broker, "compact", error),
+                    error => self.fault(broker, &format!("compact: {error}")),
+                }
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod clients;
 mod control;
 mod damage;
 mod delivery;
+mod families;
 mod faults;
 mod finish;
 mod housekeeping;
@@ -164,7 +165,13 @@ fn is_caught(planted: Planted) {
         .unwrap_or(SEEDS_PLANTED)
         .max(SEEDS_PLANTED);
     let brokers = match planted {
-        Planted::AckBeforeSync | Planted::RowAheadOfLog => None,
+        Planted::AckBeforeSync
+        | Planted::RowAheadOfLog
+        | Planted::BelievedSync
+        | Planted::LostValue
+        | Planted::ForgottenAborts
+        | Planted::HastyTombstones
+        | Planted::ReadAboveStable => None,
         Planted::ReadAboveCommit | Planted::ForgottenVote | Planted::EmptyVoter => Some(3),
     };
     match first_failure(0, count, brokers, Some(planted)) {
@@ -201,4 +208,29 @@ fn a_row_ahead_of_its_log_is_caught() {
 #[test]
 fn a_voter_that_comes_back_empty_is_caught() {
     is_caught(Planted::EmptyVoter);
+}
+
+#[test]
+fn a_failed_sync_that_is_believed_is_caught() {
+    is_caught(Planted::BelievedSync);
+}
+
+#[test]
+fn a_newest_value_lost_by_log_compaction_is_caught() {
+    is_caught(Planted::LostValue);
+}
+
+#[test]
+fn log_compaction_that_forgets_aborted_transactions_is_caught() {
+    is_caught(Planted::ForgottenAborts);
+}
+
+#[test]
+fn a_tombstone_removed_too_early_is_caught() {
+    is_caught(Planted::HastyTombstones);
+}
+
+#[test]
+fn a_read_above_the_last_stable_offset_is_caught() {
+    is_caught(Planted::ReadAboveStable);
 }

@@ -1,6 +1,6 @@
 //! What clients ask of a partition, and what they may be told.
 
-use crate::clients::{Answer, MAX_OUTSTANDING, Outstanding, Request};
+use crate::clients::{Answer, Clients, MAX_OUTSTANDING, Outstanding, Request};
 use crate::oracle::{Checked, violated};
 use crate::world::World;
 use millrace_broker::partition::{
@@ -36,22 +36,39 @@ impl World {
         let producer = self.rng.random_range(0..self.clients.producers.len());
         if self.rng.random_bool(0.05) {
             // The client has waited long enough, and asks again.
-            for outstanding in &mut self.clients.producers[producer].outstanding {
+            let producer = &mut self.clients.producers[producer];
+            for outstanding in &mut producer.outstanding {
                 outstanding.request = None;
             }
+            if let Some(ending) = producer.ending() {
+                ending.request = None;
+            }
+        }
+        if self.rng.random_bool(0.2) {
+            let is_commit = self.rng.random_bool(0.6);
+            self.clients.producers[producer].end_transaction(is_commit);
         }
         self.produce_more(producer, true)
     }
 
+    /// Whether this broker takes records, as its handles ask before they pass any on.
+    fn takes_records(&mut self, broker: usize) -> bool {
+        self.running(broker).shard.has_room()
+    }
+
     /// Sends what is not under way, in order, then something new.
     pub fn produce_more(&mut self, producer: usize, new: bool) -> Checked {
-        let (id, group) = {
-            let producer = &self.clients.producers[producer];
-            (producer.id, producer.group)
-        };
+        if self.clients.producers[producer].ending().is_some() {
+            return self.write_marker(producer);
+        }
+        let group = self.clients.producers[producer].group;
         let Some(broker) = self.target(group) else {
             return Ok(());
         };
+        if !self.takes_records(broker) {
+            return Ok(());
+        }
+        let now_ms = self.now_ms();
         let records = self.rng.random_range(1..=3);
         let bytes = self.rng.random_range(0..400);
         let known = &self.clients.producers[producer];
@@ -61,9 +78,13 @@ impl World {
             .iter()
             .all(|batch| batch.request.is_some());
         if new && is_idle && known.outstanding.len() < room {
-            let sequence = known.next_sequence;
-            let (bytes, crc) = self.clients.batch(records, bytes, Some((id, sequence)));
+            let writer = known.writer();
+            let sequence = writer.sequence;
+            let (bytes, crc) = self.clients.batch(records, bytes, Some(writer), now_ms);
             let producer = &mut self.clients.producers[producer];
+            if let Some(transactions) = &mut producer.transactions {
+                transactions.is_open = true;
+            }
             producer.next_sequence += records as i32;
             producer.outstanding.push_back(Outstanding {
                 sequence,
@@ -79,10 +100,15 @@ impl World {
                 continue;
             }
             let (sequence, batches) = (outstanding.sequence, outstanding.bytes.clone());
-            let request = Request::Idempotent { producer, sequence };
+            let epoch = self.clients.producers[producer].epoch;
+            let request = Request::Idempotent {
+                producer,
+                epoch,
+                sequence,
+            };
             let (request, reply) = self.clients.request(request);
             self.clients.producers[producer].outstanding[at].request = Some(request);
-            let command = append(batches);
+            let command = append(batches, now_ms, Origin::Client);
             let worker = &mut self.running(broker).worker;
             worker.command(group, command, Ack::Committed { voters }, reply);
         }
@@ -93,9 +119,13 @@ impl World {
         let Some(broker) = self.target(group) else {
             return Ok(());
         };
+        if !self.takes_records(broker) {
+            return Ok(());
+        }
+        let now_ms = self.now_ms();
         let records = self.rng.random_range(1..=4);
         let bytes = self.rng.random_range(0..300);
-        let (batches, crc) = self.clients.batch(records, bytes, None);
+        let (batches, crc) = self.clients.batch(records, bytes, None, now_ms);
         let voters = self.rng.random_range(1..=self.plan.replicas / 2 + 1);
         let peer = self.brokers[broker].local.get(&group).copied();
         let (ack, leader) = match self.rng.random_range(0..4) {
@@ -112,8 +142,71 @@ impl World {
             }
         };
         let worker = &mut self.running(broker).worker;
-        worker.command(group, append(batches), ack, reply);
+        worker.command(group, append(batches, now_ms, Origin::Client), ack, reply);
         self.pump(broker)
+    }
+
+    /// The coordinator ends a transaction, full disk or not.
+    fn write_marker(&mut self, producer: usize) -> Checked {
+        let known = &mut self.clients.producers[producer];
+        let (id, group) = (known.id, known.group);
+        let transaction_version = known.transactions.as_ref().map_or(0, |t| t.version);
+        let waiting = known.ending().filter(|ending| ending.request.is_none());
+        let Some(ending) = waiting.copied() else {
+            return Ok(());
+        };
+        let Some(broker) = self.target(group) else {
+            return Ok(());
+        };
+        let now_ms = self.now_ms();
+        let (request, reply) = self.clients.request(Request::Marker { producer });
+        if let Some(ending) = self.clients.producers[producer].ending() {
+            ending.request = Some(request);
+        }
+        let origin = Origin::TransactionMarkers {
+            transaction_version,
+        };
+        let command = append(Clients::marker(id, ending, now_ms), now_ms, origin);
+        let ack = Ack::Committed { voters: 1 };
+        let worker = &mut self.running(broker).worker;
+        worker.command(group, command, ack, reply);
+        self.pump(broker)
+    }
+
+    fn answered_marker(&mut self, id: u64, producer: usize, answer: Answer) -> Checked {
+        let producer = &mut self.clients.producers[producer];
+        let ending = producer
+            .ending()
+            .copied()
+            .filter(|ending| ending.request == Some(id));
+        match answer {
+            Ok(Output::Appended(appended)) => {
+                let base = appended.base_offset.0;
+                let truth = self.oracle.truth(producer.group).batches.get(&base);
+                let is_it = truth.is_some_and(|batch| {
+                    batch.header.attributes.is_control() && batch.header.producer_id == producer.id
+                });
+                if !is_it {
+                    return violated(format!(
+                        "group {}: a marker of producer {} was acknowledged at {base}, where {truth:?} is",
+                        producer.group, producer.id
+                    ));
+                }
+                if let Some(ending) = ending {
+                    producer.ended(ending);
+                }
+                Ok(())
+            }
+            Ok(output) => violated(format!("a marker was answered with {output:?}")),
+            Err(failure) => {
+                if ending.is_some()
+                    && let Some(ending) = producer.ending()
+                {
+                    ending.request = None;
+                }
+                acceptable(&failure)
+            }
+        }
     }
 
     pub fn delete_records(&mut self) -> Checked {
@@ -148,9 +241,15 @@ impl World {
 
     pub fn answered(&mut self, id: u64, request: Request, answer: Answer) -> Checked {
         match (request, answer) {
-            (Request::Idempotent { producer, sequence }, answer) => {
-                self.answered_idempotent(id, producer, sequence, answer)
-            }
+            (
+                Request::Idempotent {
+                    producer,
+                    epoch,
+                    sequence,
+                },
+                answer,
+            ) => self.answered_idempotent(id, producer, (epoch, sequence), answer),
+            (Request::Marker { producer }, answer) => self.answered_marker(id, producer, answer),
             (Request::Plain { group, crc, leader }, Ok(Output::Appended(appended))) => {
                 let base = appended.base_offset.0;
                 match leader {
@@ -182,21 +281,26 @@ impl World {
         &mut self,
         id: u64,
         producer: usize,
-        sequence: i32,
+        (epoch, sequence): (i16, i32),
         answer: Answer,
     ) -> Checked {
         let producer = &mut self.clients.producers[producer];
         let at = producer
             .outstanding
             .iter()
-            .position(|batch| batch.sequence == sequence);
+            .position(|batch| producer.epoch == epoch && batch.sequence == sequence);
         match answer {
             Ok(Output::Appended(appended)) => {
                 let base = appended.base_offset.0;
                 let group = producer.group;
                 let truth = self.oracle.truth(group).batches.get(&base);
                 let is_it = truth.is_some_and(|batch| {
-                    (batch.producer_id, batch.sequence) == (producer.id, sequence)
+                    let header = &batch.header;
+                    (
+                        header.producer_id,
+                        header.producer_epoch,
+                        header.base_sequence,
+                    ) == (producer.id, epoch, sequence)
                 });
                 if !is_it {
                     return violated(format!(
@@ -231,11 +335,11 @@ impl World {
     }
 }
 
-fn append(batches: bytes::Bytes) -> Command {
+fn append(batches: bytes::Bytes, now_ms: i64, origin: Origin) -> Command {
     Command::Append(Append {
         batches,
-        now_ms: 1_000_000,
-        origin: Origin::Client,
+        now_ms,
+        origin,
     })
 }
 

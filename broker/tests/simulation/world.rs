@@ -1,7 +1,7 @@
 //! The cluster, its clients, and what can happen to them: one event at a time, all of it chosen by one seed.
 
 use crate::broker::{Broker, OpenFailure, Running};
-use crate::clients::{Clients, Producer};
+use crate::clients::{Clients, Producer, Transactions};
 use crate::machine::Seen;
 use crate::network::Network;
 use crate::oracle::{Checked, Oracle, violated};
@@ -13,7 +13,12 @@ use millrace_broker::raft::ports::{GroupId, PeerId};
 use millrace_broker::storage::seal::Checkpoint;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+
+const START_MS: i64 = 1_000_000;
+
+/// How long one step takes.
+const STEP_MS: i64 = 10;
 
 pub struct World {
     pub plan: Plan,
@@ -50,13 +55,14 @@ impl World {
         let plan = Plan::draw(&mut rng, brokers, planted);
         let groups: Vec<GroupId> = (1..=plan.groups).map(GroupId).collect();
         let mut configs = BTreeMap::new();
-        let mut compacted = BTreeSet::new();
+        let mut compacted = BTreeMap::new();
         for group in &groups {
             let mut config = TopicConfig::default();
-            if rng.random_bool(0.3) {
+            if rng.random_bool(0.4) {
                 config.cleanup_policy = CleanupPolicy::CompactAndDelete;
-                config.delete_retention_ms = 0;
-                compacted.insert(*group);
+                config.delete_retention_ms = [0, 2000, 8000][rng.random_range(0..3)];
+                config.min_cleanable_dirty_ratio = [0.0, 0.5][rng.random_range(0..2)];
+                compacted.insert(*group, config.delete_retention_ms);
             }
             configs.insert(*group, config);
         }
@@ -86,13 +92,14 @@ impl World {
             world.create(group)?;
             let producers = world.rng.random_range(1..=2);
             for _ in 0..producers {
-                world.clients.producers.push(Producer {
-                    id: 100 + world.clients.producers.len() as i64,
-                    group,
-                    next_sequence: 0,
-                    outstanding: VecDeque::new(),
-                    is_known: false,
+                let id = 100 + world.clients.producers.len() as i64;
+                let transactions = world.rng.random_bool(0.4).then(|| Transactions {
+                    version: world.rng.random_range(1..=2),
+                    is_open: false,
+                    ending: None,
                 });
+                let producer = Producer::new(id, group, transactions);
+                world.clients.producers.push(producer);
             }
         }
         Ok(world)
@@ -146,6 +153,11 @@ impl World {
 
     pub fn note(&self, what: impl Into<String>) {
         self.trace.note(format!("{}: {}", self.step, what.into()));
+    }
+
+    /// Everybody's clock.
+    pub fn now_ms(&self) -> i64 {
+        START_MS + STEP_MS * self.step as i64
     }
 
     pub fn run(&mut self) -> Checked {
@@ -243,6 +255,20 @@ impl World {
                 }
                 Ok(())
             }
+            Event::FailSyncs => {
+                self.note(format!("broker {broker}: syncs fail from now on"));
+                self.brokers[broker].fails_syncs = true;
+                self.brokers[broker].disk.fail_syncs(true);
+                Ok(())
+            }
+            Event::FillDisk => {
+                self.fill_disk(broker);
+                Ok(())
+            }
+            Event::FreeDisk => {
+                self.free_disk(broker);
+                Ok(())
+            }
             Event::Check => self.check_contents(broker),
         }
     }
@@ -301,7 +327,16 @@ impl World {
             {
                 return violated(format!("broker {broker}, group {group}: {now:?}"));
             }
-            let known = self.oracle.truth(*group).next_offset;
+            let truth = self.oracle.truth(*group);
+            let known = truth.next_offset;
+            let stable = truth
+                .history
+                .last_stable(now.high_watermark.0, now.log_start.0);
+            if now.high_watermark.0 <= known && now.last_stable.0 != stable {
+                return violated(format!(
+                    "broker {broker}, group {group}: the last stable offset is {stable}, not that of {now:?}"
+                ));
+            }
             let before = running.high_watermarks.insert(*group, now.high_watermark);
             if before.is_some_and(|before| before > now.high_watermark)
                 || now.high_watermark.0 > known
