@@ -90,7 +90,7 @@ impl World {
     pub fn compact(&mut self, broker: usize) -> Checked {
         let group = self.some_group();
         let hash_key = [self.rng.random(), self.rng.random()];
-        let config = self.configs[&group].clone();
+        let mut config = self.configs[&group].clone();
         let running = self.brokers[broker].running();
         let Some(positions) = running.positions(group) else {
             return Ok(());
@@ -99,12 +99,11 @@ impl World {
             return Ok(());
         }
         let now_ms = self.now_ms();
-        let haste_ms = match self.plan.is(Planted::HastyTombstones) {
-            true => config.delete_retention_ms,
-            false => 0,
-        };
+        if self.plan.is(Planted::HastyTombstones) {
+            config.delete_retention_ms = 0;
+        }
         let limits = Limits {
-            now_ms: now_ms + haste_ms,
+            now_ms,
             log_start: positions.log_start,
             last_stable: positions.last_stable,
             buffer_bytes: 64 << 10,
