@@ -5,8 +5,11 @@
 //! `MILLRACE_SEEDS=k` says how many seeds each test runs, `MILLRACE_TEST_FULL=1` makes that 10,000.
 //!
 //! - `world.rs`: the cluster and what can happen to it; `plan.rs`: what one seed lets happen, and the planted bugs.
-//! - `broker.rs`, `network.rs`, `clients.rs`, `machine.rs`: its parts. `control.rs`: memberships and bulk catch-up.
-//! - `oracle.rs`: what must hold. `finish.rs`: that all comes right in the end.
+//! - `broker.rs`, `families.rs`, `network.rs`, `clients.rs`, `machine.rs`: its parts.
+//! - What happens: `produce.rs`, `reads.rs`, `delivery.rs`, `housekeeping.rs` (log, sealing, compaction), `control.rs`
+//!   (memberships), `catch_up.rs` (records in bulk), `faults.rs` and `damage.rs`.
+//! - `oracle/`: what must hold; its `history.rs` knows every record, key and transaction. `finish.rs`: that all comes right in
+//!   the end. `trace.rs`: the last events of a run.
 
 #![allow(clippy::unwrap_used)]
 
