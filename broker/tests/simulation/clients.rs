@@ -212,7 +212,7 @@ impl Clients {
             let key = format!("key {}", chance % KEYS);
             let mut value = format!("{}:", self.made).into_bytes();
             value.resize(value.len() + bytes, b'.');
-            let is_tombstone = (chance >> 8) % 6 == 0;
+            let is_tombstone = (chance >> 8).is_multiple_of(6);
             let value = (!is_tombstone).then_some(&value[..]);
             builder.push(now_ms, Some(key.as_bytes()), value);
         }
