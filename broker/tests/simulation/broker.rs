@@ -1,5 +1,6 @@
 //! One broker: a disk and column families that outlive it, and while it runs a shard, a worker and what lies between them.
 
+use crate::families::SimFamilies;
 use crate::machine::{Machine, Tap};
 use crate::plan::{Plan, Planted};
 use millrace_broker::partition::{Partition, Positions, TopicConfig};
@@ -7,9 +8,11 @@ use millrace_broker::raft::ports::{GroupId, LogStore, PeerId, Transport, Write};
 use millrace_broker::raft::{GroupConfig, Role, Settings, Worker};
 use millrace_broker::storage::Error;
 use millrace_broker::storage::disk::{TwinDisk, Unsynced};
+use millrace_broker::storage::families;
 use millrace_broker::storage::families::twin::TwinFamilies;
 use millrace_broker::storage::group_log::GroupLog;
 use millrace_broker::storage::ids::Offset;
+use millrace_broker::storage::log;
 use millrace_broker::storage::read::{Range, Read};
 use millrace_broker::storage::seal::Checkpoint;
 use millrace_broker::storage::shard::Shard;
@@ -74,7 +77,7 @@ pub struct Running {
 
 pub struct Broker {
     pub disk: TwinDisk,
-    pub families: TwinFamilies,
+    pub families: SimFamilies,
     openings: u64,
     /// Which replica of each group lives here.
     pub local: BTreeMap<GroupId, PeerId>,
@@ -83,6 +86,10 @@ pub struct Broker {
     pub armed: Option<(u64, u64)>,
     /// Bits were turned in its log.
     pub is_flipped: bool,
+    /// Syncs of its log fail.
+    pub fails_syncs: bool,
+    /// Its disk is full, or nearly.
+    pub is_full: bool,
 }
 
 /// Why a broker does not start.
@@ -95,12 +102,14 @@ impl Broker {
     pub fn new() -> Broker {
         Broker {
             disk: TwinDisk::new(),
-            families: TwinFamilies::new(),
+            families: SimFamilies::new(TwinFamilies::new()),
             openings: 0,
             local: BTreeMap::new(),
             running: None,
             armed: None,
             is_flipped: false,
+            fails_syncs: false,
+            is_full: false,
         }
     }
 
@@ -124,8 +133,10 @@ impl Broker {
         };
         // A killed disk keeps the failures that were set.
         self.disk.fail_after_ops(u64::MAX);
-        self.families = self.families.crash(&mut pick);
+        self.disk.fail_syncs(false);
+        self.families.twin = self.families.twin.crash(&mut pick);
         self.armed = None;
+        self.fails_syncs = false;
     }
 
     pub fn open(
@@ -228,7 +239,8 @@ impl Broker {
 }
 
 impl Running {
-    /// The disk takes some batches, oldest first; they are not synced.
+    /// The disk takes some batches, oldest first; they are not synced. If it has no room for them they wait, as they do in the
+    /// log thread.
     pub fn write(&mut self, at_most: usize) -> Result<Vec<u64>, Error> {
         let count = at_most.min(self.queue.borrow().len());
         let batches: Vec<Batch> = self.queue.borrow_mut().drain(..count).collect();
@@ -237,14 +249,38 @@ impl Running {
             .flat_map(|batch| batch.writes.clone())
             .collect();
         let tokens = batches.iter().map(|batch| batch.token).collect();
-        self.shard.append(&writes)?;
-        self.written.extend(batches);
-        Ok(tokens)
+        let appended = self.shard.append(&writes);
+        self.shard.refresh_room();
+        if appended.is_ok() {
+            self.written.extend(batches);
+            return Ok(tokens);
+        }
+        let mut queue = self.queue.borrow_mut();
+        for batch in batches.into_iter().rev() {
+            queue.push_front(batch);
+        }
+        match appended {
+            Err(
+                Error::Log(log::Error::Full { .. }) | Error::Families(families::Error::Full { .. }),
+            ) => Ok(Vec::new()),
+            appended => appended.map(|()| tokens),
+        }
+    }
+
+    /// What the log thread does when the log has failed: nobody's batch will ever be durable.
+    pub fn fail_all(&mut self, error: &Error) {
+        let queued: Vec<Batch> = self.queue.borrow_mut().drain(..).collect();
+        for batch in std::mem::take(&mut self.written).into_iter().chain(queued) {
+            self.worker.persisted(batch.token, Err(error.clone()));
+        }
     }
 
     /// All that was written is durable, and the worker hears of it.
-    pub fn sync(&mut self, is_known_already: bool) -> Result<(), Error> {
-        self.shard.sync()?;
+    pub fn sync(&mut self, is_known_already: bool, believes: bool) -> Result<(), Error> {
+        let synced = self.shard.sync();
+        if !believes {
+            synced?;
+        }
         for batch in std::mem::take(&mut self.written) {
             self.shard.remember(&batch.writes);
             if !is_known_already {

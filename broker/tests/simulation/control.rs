@@ -1,16 +1,9 @@
-//! What the control plane of a cluster would do: memberships, incarnations, leaders, and records in bulk.
+//! What the control plane of a cluster would do: memberships, incarnations, leaders.
 
-use crate::network::Flight;
-use crate::oracle::{Checked, violated};
+use crate::oracle::Checked;
 use crate::world::World;
 use millrace_broker::raft::ports::{GroupId, PeerId};
 use millrace_broker::raft::{Reply, Role, Status};
-use millrace_broker::storage::Error;
-use millrace_broker::storage::entry::SnapshotHeader;
-use millrace_broker::storage::ids::Offset;
-use millrace_broker::storage::import::Import;
-use millrace_broker::storage::shard::Shard;
-use millrace_wire::BatchHeader;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState};
 use rand::Rng;
 use std::collections::BTreeSet;
@@ -84,7 +77,7 @@ impl World {
             && self
                 .brokers
                 .iter()
-                .all(|broker| !broker.is_flipped && broker.is_up())
+                .all(|broker| !broker.is_flipped && !broker.is_full && broker.is_up())
             && groups.iter().all(|group| self.is_quiet(*group));
         if !is_quiet {
             return Ok(false);
@@ -225,8 +218,8 @@ impl World {
             let Some(peer) = self.local(group, broker) else {
                 continue;
             };
-            if desired.contains(&broker) || members.contains(&peer) || !self.brokers[broker].is_up()
-            {
+            let is_able = self.brokers[broker].is_up() && !self.brokers[broker].is_full;
+            if desired.contains(&broker) || members.contains(&peer) || !is_able {
                 continue;
             }
             self.note(format!("group {group}: peer {peer} leaves broker {broker}"));
@@ -247,163 +240,5 @@ impl World {
             };
         }
         Ok(())
-    }
-
-    /// Before a snapshot arrives, the records it stands for do. False when that was not possible.
-    pub fn ship(&mut self, flight: &Flight) -> Checked<bool> {
-        let (from, to, group) = (flight.from, flight.to, flight.group);
-        let is_there = self.brokers[from].is_up()
-            && self.brokers[from].local.get(&group) == Some(&flight.message.from);
-        let snapshot = flight.message.get_snapshot();
-        let Some(header) = SnapshotHeader::decode(&snapshot.data) else {
-            return violated("a snapshot has no header");
-        };
-        if !is_there {
-            return Ok(false);
-        }
-        self.note(format!(
-            "group {group}: snapshot {} ({header:?}) from broker {from} to {to}",
-            snapshot.get_metadata().index
-        ));
-        let source = self.brokers[from].running().shard.clone();
-        let target = self.brokers[to].running().shard.clone();
-        let covered = match target.import_from(group, &header) {
-            Ok(Some(covered)) => covered,
-            Ok(None) => return Ok(true),
-            Err(error) => return self.failed(to, "look for runs", &error).map(|()| false),
-        };
-        let imports = match collect(&source, group, covered, header.next_offset) {
-            Ok(Some(imports)) => imports,
-            // The log start has moved since the snapshot was taken: the next one will know.
-            Ok(None) => return Ok(false),
-            Err(error) => return self.failed(from, "read runs", &error).map(|()| false),
-        };
-        for import in imports {
-            if let Err(error) = target.import_run(group, import) {
-                return self.failed(to, "import", &error).map(|()| false);
-            }
-        }
-        match target.import_from(group, &header) {
-            Ok(None) => Ok(true),
-            other => violated(format!(
-                "group {group}: after the import {other:?} is missing"
-            )),
-        }
-    }
-}
-
-/// Runs and tail of a leader from `from` on, up to `upto` or beyond. `None` when something between was deleted.
-fn collect(
-    shard: &Shard,
-    group: GroupId,
-    from: Offset,
-    upto: Offset,
-) -> Result<Option<Vec<Import>>, Error> {
-    let mut covered = from;
-    let mut imports = Vec::new();
-    let (runs, _) = shard.sealed_runs(group)?;
-    for run in runs.iter().filter(|run| run.next > from) {
-        if run.base > covered {
-            return Ok(None);
-        }
-        let mut entries = Vec::new();
-        shard.scan_run(group, run, &mut |base, data| {
-            entries.push((base, bytes::Bytes::copy_from_slice(data)));
-            true
-        })?;
-        covered = run.next;
-        imports.push(Import {
-            base: run.base,
-            next: run.next,
-            entries,
-        });
-    }
-    let tail_start = shard.start(group)?.log.tail_start();
-    if covered < upto {
-        if covered < tail_start {
-            return Ok(None);
-        }
-        let range = millrace_broker::storage::read::Range {
-            from: covered,
-            upto,
-            max_bytes: u64::MAX,
-        };
-        let entries: Vec<(Offset, bytes::Bytes)> = shard
-            .read(group, range)?
-            .chunks
-            .into_iter()
-            .filter_map(|chunk| {
-                let header = BatchHeader::decode(&chunk).ok()?;
-                Some((Offset(header.base_offset), chunk))
-            })
-            .collect();
-        // A log start may lie inside of an entry.
-        let base = entries
-            .first()
-            .map_or(covered, |(base, _)| covered.min(*base));
-        imports.push(Import {
-            base,
-            next: upto,
-            entries,
-        });
-    }
-    Ok(Some(imports))
-}
-
-/// Where a block of the shared log begins: magic, two checksums and salt, its segment, its place, up to where all was synced.
-struct Block {
-    number: u64,
-    offset: u32,
-    synced: u32,
-}
-
-fn block(bytes: &[u8]) -> Option<Block> {
-    let header = bytes.get(..40)?;
-    let u32_at = |at: usize| {
-        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-    };
-    (header[..4] == *b"mrbk").then(|| Block {
-        number: u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32,
-        offset: u32_at(24),
-        synced: u32_at(28),
-    })
-}
-
-impl World {
-    /// Turns one bit in a place of the log that is known to be synced. (In the very last group it would look like a tear.)
-    pub fn flip_bit(&mut self, broker: usize) {
-        use millrace_broker::storage::disk::Disk as _;
-        let disk = self.brokers[broker].disk.clone();
-        let mut names: Vec<String> = disk.list().unwrap_or_default();
-        names.retain(|name| name.ends_with(".log"));
-        names.sort();
-        if names.is_empty() {
-            return;
-        }
-        let name = names[self.rng.random_range(0..names.len())].clone();
-        let number: u64 = name[..20].parse().unwrap_or(0);
-        let contents = disk.contents(&name).unwrap_or_default();
-        let blocks: Vec<(usize, usize)> = (4096..contents.len())
-            .step_by(8)
-            .filter_map(|at| {
-                let block = block(&contents[at..])?;
-                let is_here = (block.number, block.offset as usize) == (number, at);
-                is_here.then_some((at, block.synced as usize))
-            })
-            .collect();
-        // Said by a block that is itself known to be synced, or a crash takes it away, and what it said.
-        let known = blocks.iter().map(|(_, synced)| *synced).max().unwrap_or(0);
-        let says = blocks.iter().filter(|(at, _)| *at < known);
-        let synced = says.map(|(_, synced)| *synced).max().unwrap_or(0);
-        if synced <= 4096 {
-            return;
-        }
-        let offset = self.rng.random_range(4096..synced) as u64;
-        let bit = self.rng.random_range(0..8);
-        self.note(format!(
-            "broker {broker}: bit {bit} turns at {offset} of {name}"
-        ));
-        disk.flip_bit(&name, offset, bit);
-        self.brokers[broker].is_flipped = true;
     }
 }

@@ -17,6 +17,9 @@ impl World {
         self.note("the end begins");
         self.is_healed = true;
         self.network.blocked.clear();
+        for broker in 0..self.brokers.len() {
+            self.free_disk(broker);
+        }
         if self.rng.random_bool(0.3) {
             // Everybody loses power at once.
             for broker in 0..self.brokers.len() {
@@ -25,8 +28,7 @@ impl World {
         }
         for broker in 0..self.brokers.len() {
             // A failure that is still to come, or damage that nobody has met, comes out now.
-            let is_suspect =
-                self.brokers[broker].armed.is_some() || self.brokers[broker].is_flipped;
+            let is_suspect = self.has_failure_to_come(broker) || self.brokers[broker].is_flipped;
             if is_suspect && self.brokers[broker].is_up() {
                 self.crash(broker)?;
             }
@@ -41,6 +43,10 @@ impl World {
         self.settle("to come to rest")?;
         self.last_words()?;
         self.settle("after a fresh produce")?;
+        for producer in &mut self.clients.producers {
+            producer.end_transaction(true);
+        }
+        self.settle("after the last transactions")?;
         for broker in 0..self.brokers.len() {
             self.check_contents(broker)?;
         }

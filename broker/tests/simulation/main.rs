@@ -5,19 +5,31 @@
 //! `MILLRACE_SEEDS=k` says how many seeds each test runs, `MILLRACE_TEST_FULL=1` makes that 10,000.
 //!
 //! - `world.rs`: the cluster and what can happen to it; `plan.rs`: what one seed lets happen, and the planted bugs.
-//! - `broker.rs`, `network.rs`, `clients.rs`, `machine.rs`: its parts. `control.rs`: memberships and bulk catch-up.
-//! - `oracle.rs`: what must hold. `finish.rs`: that all comes right in the end.
+//! - `broker.rs`, `families.rs`, `network.rs`, `clients.rs`, `machine.rs`: its parts.
+//! - What happens: `produce.rs`, `reads.rs`, `delivery.rs`, `housekeeping.rs` (log, sealing, compaction), `control.rs`
+//!   (memberships), `catch_up.rs` (records in bulk), `faults.rs` and `damage.rs`.
+//! - `oracle/`: what must hold; its `history.rs` knows every record, key and transaction. `finish.rs`: that all comes right in
+//!   the end. `trace.rs`: the last events of a run.
 
 #![allow(clippy::unwrap_used)]
 
 mod broker;
+mod catch_up;
 mod clients;
 mod control;
+mod damage;
+mod delivery;
+mod families;
+mod faults;
 mod finish;
+mod housekeeping;
 mod machine;
 mod network;
 mod oracle;
 mod plan;
+mod produce;
+mod reads;
+mod trace;
 mod world;
 
 use oracle::Violation;
@@ -26,7 +38,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use world::{Trace, World};
+use trace::Trace;
+use world::World;
 
 /// How many seeds each test runs in `make test`.
 const SEEDS: u64 = 500;
@@ -155,7 +168,13 @@ fn is_caught(planted: Planted) {
         .unwrap_or(SEEDS_PLANTED)
         .max(SEEDS_PLANTED);
     let brokers = match planted {
-        Planted::AckBeforeSync | Planted::RowAheadOfLog => None,
+        Planted::AckBeforeSync
+        | Planted::RowAheadOfLog
+        | Planted::BelievedSync
+        | Planted::LostValue
+        | Planted::ForgottenAborts
+        | Planted::HastyTombstones
+        | Planted::ReadAboveStable => None,
         Planted::ReadAboveCommit | Planted::ForgottenVote | Planted::EmptyVoter => Some(3),
     };
     match first_failure(0, count, brokers, Some(planted)) {
@@ -192,4 +211,29 @@ fn a_row_ahead_of_its_log_is_caught() {
 #[test]
 fn a_voter_that_comes_back_empty_is_caught() {
     is_caught(Planted::EmptyVoter);
+}
+
+#[test]
+fn a_failed_sync_that_is_believed_is_caught() {
+    is_caught(Planted::BelievedSync);
+}
+
+#[test]
+fn a_newest_value_lost_by_log_compaction_is_caught() {
+    is_caught(Planted::LostValue);
+}
+
+#[test]
+fn log_compaction_that_forgets_aborted_transactions_is_caught() {
+    is_caught(Planted::ForgottenAborts);
+}
+
+#[test]
+fn a_tombstone_removed_too_early_is_caught() {
+    is_caught(Planted::HastyTombstones);
+}
+
+#[test]
+fn a_read_above_the_last_stable_offset_is_caught() {
+    is_caught(Planted::ReadAboveStable);
 }

@@ -18,6 +18,16 @@ pub enum Planted {
     RowAheadOfLog,
     /// A replica that lost its volume comes back as the voter it was.
     EmptyVoter,
+    /// A failed sync is taken for one that succeeded.
+    BelievedSync,
+    /// Log compaction loses the newest value of one key.
+    LostValue,
+    /// Log compaction takes records of aborted transactions for committed ones.
+    ForgottenAborts,
+    /// Log compaction does not wait for `delete.retention.ms`.
+    HastyTombstones,
+    /// Consumers of committed transactions get what is committed or not.
+    ReadAboveStable,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +51,9 @@ pub enum Event {
     Move,
     LoseVolume,
     FlipBit,
+    FailSyncs,
+    FillDisk,
+    FreeDisk,
     Check,
 }
 
@@ -111,6 +124,9 @@ impl Plan {
         maybe(Event::Move, brokers > replicas, 1, 6, 70);
         maybe(Event::LoseVolume, replicas >= 3, 1, 4, 40);
         maybe(Event::FlipBit, replicas >= 3, 1, 4, 30);
+        maybe(Event::FailSyncs, true, 1, 4, 30);
+        maybe(Event::FillDisk, true, 1, 6, 30);
+        maybe(Event::FreeDisk, true, 2, 10, 100);
         match planted {
             Some(Planted::EmptyVoter) => {
                 weights.retain(|(event, _)| *event != Event::LoseVolume);
@@ -120,7 +136,15 @@ impl Plan {
                 weights.retain(|(event, _)| *event != Event::Crash);
                 weights.push((Event::Crash, 8));
             }
-            Some(Planted::ReadAboveCommit) | None => {}
+            Some(Planted::BelievedSync) => {
+                weights.retain(|(event, _)| !matches!(event, Event::Crash | Event::FailSyncs));
+                weights.extend([(Event::Crash, 8), (Event::FailSyncs, 8)]);
+            }
+            Some(Planted::LostValue | Planted::ForgottenAborts | Planted::HastyTombstones) => {
+                weights.retain(|(event, _)| !matches!(event, Event::Seal | Event::Compact));
+                weights.extend([(Event::Seal, 40), (Event::Compact, 20)]);
+            }
+            Some(Planted::ReadAboveCommit | Planted::ReadAboveStable) | None => {}
         }
         let total = weights.iter().map(|(_, weight)| weight).sum();
         let segment_kib = [12, 16, 24, 32][rng.random_range(0..4)];
@@ -147,7 +171,7 @@ impl Plan {
                 cache_bytes: [0, 4 << 10, 1 << 20][rng.random_range(0..3)],
                 run_bytes: run_kib << 10,
                 packed_below_bytes: [0, 1 << 10, 1 << 20][rng.random_range(0..3)],
-                min_free_bytes: 0,
+                min_free_bytes: [0, 1, 2][rng.random_range(0..3)] * (segment_kib << 10),
             },
             batches_in_flight: rng.random_range(1..=4),
             append_bytes: [600, 4 << 10, 1 << 20][rng.random_range(0..3)],

@@ -138,7 +138,10 @@ impl<'a> Cleaner<'a> {
             self.open.see_data(header);
             self.aborted.contain(header)
         };
-        let discards = is_over && (!is_control || self.is_past_horizon(header));
+        // Consumers are told of an aborted transaction for as long as the partition remembers it, and leave out what its
+        // producer wrote from then on until they meet its marker. Kafka forgets both together.
+        let may_go = || self.is_past_horizon(header) && !self.aborted.end_with(header);
+        let discards = is_over && (!is_control || may_go());
         let survey = if discards {
             Survey::default()
         } else {

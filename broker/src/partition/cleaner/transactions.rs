@@ -45,6 +45,17 @@ impl AbortedRanges {
         let after = ranges.partition_point(|&(first, _)| first <= header.base_offset);
         after > 0 && header.last_offset() <= ranges[after - 1].1
     }
+
+    /// Whether the control batch is the marker of one of them.
+    pub(super) fn end_with(&self, header: &BatchHeader) -> bool {
+        self.by_producer
+            .get(&header.producer_id)
+            .is_some_and(|ranges| {
+                ranges
+                    .binary_search_by_key(&header.base_offset, |&(_, last)| last)
+                    .is_ok()
+            })
+    }
 }
 
 /// The producers of whose transaction a batch was seen, and its marker not yet.

@@ -270,7 +270,11 @@ fn later_blocks(segment: &Segment, from: u64, salt: Option<u64>) -> Result<Optio
 /// A read after the death of a process tells what is in the page cache, not what is on disk; and after a failed sync the
 /// cache holds pages that no later sync would write. So everything not known to be durable is written again first.
 fn settle(last: &Segment, tail: &Tail) -> Result<Segment, Error> {
-    let mut at = tail.synced.min(tail.end);
+    // The header was synced before the first block was written; without a block nothing says that it ever was.
+    let mut at = match tail.end {
+        SEGMENT_HEADER_LEN => 0,
+        end => tail.synced.min(end),
+    };
     while at < tail.end {
         let bytes = read(last, at, (tail.end - at).min(CHUNK_BYTES) as usize)?;
         last.file

@@ -327,6 +327,33 @@ fn a_compacted_run_replaces_its_original_and_lets_reads_pass_over_the_gaps() {
 }
 
 #[test]
+fn a_read_whose_whole_range_was_compacted_away_is_empty() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    for _ in 0..10 {
+        rig.append(1, 2, 1000).expect("append");
+    }
+    rig.seal(&[1]).expect("seal");
+    rig.seal(&[1]).expect("seal the rest");
+    let (runs, _) = rig.shard.sealed_runs(group(1)).expect("runs");
+    assert!(runs.len() > 1, "runs go on above the range");
+    let upto = runs[0].next;
+    assert!(
+        rig.shard
+            .replace_runs(group(1), &runs[..1], Vec::new(), upto)
+            .expect("replace")
+    );
+    // As a consumer of committed transactions reads while the last stable offset lies here.
+    assert!(
+        rig.read(1, Offset(0), upto, 1 << 20)
+            .expect("read")
+            .is_empty()
+    );
+    let behind = rig.read(1, Offset(0), rig.log_end(1), 1).expect("read");
+    assert_eq!(behind[0].base_offset, upto.0);
+}
+
+#[test]
 fn a_damaged_row_takes_one_group_offline_and_names_it() {
     let rig = Rig::new();
     rig.create(&[1, 2]);

@@ -190,7 +190,8 @@ fn a_tombstone_goes_when_its_delete_horizon_has_passed() {
 }
 
 #[test]
-fn aborted_data_goes_at_once_and_its_marker_when_its_own_horizon_has_passed() {
+fn aborted_data_goes_at_once_and_its_marker_when_the_abort_is_forgotten_and_its_horizon_has_passed()
+{
     let mut log = Log::of(vec![
         plain(0, &[("a", "1")]),
         batch_with(transactional(7, 1), &[("a", "2"), ("b", "2")]),
@@ -209,13 +210,20 @@ fn aborted_data_goes_at_once_and_its_marker_when_its_own_horizon_has_passed() {
         [kept(0), Cleaned::Dropped, kept(2), kept(3), kept(4)]
     );
 
-    let second = log.cleaned_at(NOW_MS).cleaned_at(NOW_MS);
+    let mut second = log.cleaned_at(NOW_MS).cleaned_at(NOW_MS);
     assert_eq!(second.offsets(), [0, 3, 4, 5]);
     assert_eq!(
         second.batches[1].header().delete_horizon_ms(),
         Some(NOW_MS + RETENTION_MS)
     );
     assert!(!second.batches[3].header().attributes.has_delete_horizon());
+    // A consumer that is told of the abort would otherwise leave out the committed record at 4, too.
+    assert_eq!(
+        second.cleaned_at(NOW_MS + RETENTION_MS).offsets(),
+        [0, 3, 4, 5]
+    );
+
+    second.aborted = AbortedRanges::default();
     assert_eq!(
         second.cleaned_at(NOW_MS + RETENTION_MS - 1).offsets(),
         [0, 3, 4, 5]

@@ -278,3 +278,25 @@ fn the_body_of_an_old_block_is_not_taken_for_the_body_of_a_new_one() {
     let (_, replayed) = open(&disk).unwrap();
     assert_eq!(records(&replayed).last(), Some(&filler(300)));
 }
+
+#[test]
+fn a_header_whose_sync_failed_is_written_again() {
+    let disk = TwinDisk::new();
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(&[entry(1, 10_000)]).unwrap();
+    log.sync().unwrap();
+    disk.fail_syncs(true);
+    assert!(log.append(&[entry(2, 10_000)]).is_err(), "it rolls");
+
+    // The page cache still shows the header, and no sync would ever write it.
+    let disk = disk.kill();
+    disk.fail_syncs(false);
+    let (mut log, replayed) = open(&disk).unwrap();
+    assert_eq!(records(&replayed), [entry(1, 10_000)]);
+    log.append(&[entry(2, 10_000)]).unwrap();
+    log.sync().unwrap();
+
+    let disk = disk.crash(Unsynced::Lost);
+    let (_, replayed) = open(&disk).unwrap();
+    assert_eq!(records(&replayed), [entry(1, 10_000), entry(2, 10_000)]);
+}

@@ -1,13 +1,19 @@
 //! What must hold, whatever happens. The oracle sees every entry that any replica applies, every leader, every vote, every
 //! answer to a client and every batch that a reader gets; it never looks into the code under test.
 
+mod history;
+mod reading;
+
 use crate::machine::Seen;
 use bytes::Bytes;
+use history::History;
 use millrace_broker::raft::ports::{GroupId, PeerId};
 use millrace_broker::storage::entry::{EntryHeader, EntryKind};
-use millrace_wire::BatchHeader;
+use millrace_wire::{Batch as WireBatch, BatchHeader};
 use raft::eraftpb::{Entry, Message, MessageType};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+pub use reading::Got;
 
 /// Something that must not happen.
 #[derive(Debug)]
@@ -22,12 +28,9 @@ pub fn violated<T>(what: impl Into<String>) -> Checked<T> {
 /// A committed batch, for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
-    pub next: i64,
+    pub header: BatchHeader,
     /// The batch's own checksum, which covers all but offset and leader epoch.
     pub crc: u32,
-    pub leader_epoch: i32,
-    pub producer_id: i64,
-    pub sequence: i32,
 }
 
 #[derive(Default)]
@@ -39,8 +42,9 @@ pub struct Truth {
     pub log_start: i64,
     leaders: BTreeMap<u64, PeerId>,
     votes: BTreeMap<(PeerId, u64), PeerId>,
-    /// The sequence that each producer continues with.
-    sequences: BTreeMap<i64, i32>,
+    /// The epoch of each producer, and the sequence that it continues with.
+    sequences: BTreeMap<i64, (i16, i32)>,
+    pub history: History,
     /// Acknowledged with acks=1 by the latest leader: base offset and checksum.
     acked_by_leader: BTreeMap<i64, u32>,
 }
@@ -53,11 +57,12 @@ impl Truth {
 
 pub struct Oracle {
     groups: BTreeMap<GroupId, Truth>,
-    pub compacted: BTreeSet<GroupId>,
+    /// Partitions with log compaction, and how long tombstones stay there.
+    pub compacted: BTreeMap<GroupId, i64>,
 }
 
 /// Each batch of an entry: its header and its checksum as stored in it.
-fn batches(data: &Bytes) -> Checked<Vec<(BatchHeader, u32)>> {
+fn batches(data: &Bytes) -> Checked<Vec<(WireBatch, u32)>> {
     let mut rest = data.clone();
     let mut found = Vec::new();
     while !rest.is_empty() {
@@ -65,7 +70,11 @@ fn batches(data: &Bytes) -> Checked<Vec<(BatchHeader, u32)>> {
             return violated("an entry holds something else than batches");
         };
         let batch = rest.split_to(header.size_bytes);
-        found.push((header, checksum(&batch)?));
+        let crc = checksum(&batch)?;
+        let Ok(batch) = WireBatch::decode(batch) else {
+            return violated("an entry holds something else than batches");
+        };
+        found.push((batch, crc));
     }
     Ok(found)
 }
@@ -80,7 +89,7 @@ pub fn checksum(batch: &[u8]) -> Checked<u32> {
 }
 
 impl Oracle {
-    pub fn new(groups: impl Iterator<Item = GroupId>, compacted: BTreeSet<GroupId>) -> Oracle {
+    pub fn new(groups: impl Iterator<Item = GroupId>, compacted: BTreeMap<GroupId, i64>) -> Oracle {
         Oracle {
             groups: groups.map(|group| (group, Truth::default())).collect(),
             compacted,
@@ -152,8 +161,8 @@ impl Oracle {
         }
         let mut tail = BTreeMap::new();
         for entry in unapplied.iter().filter(|entry| !entry.context.is_empty()) {
-            for (header, crc) in batches(&entry.data)? {
-                tail.insert(header.base_offset, crc);
+            for (batch, crc) in batches(&entry.data)? {
+                tail.insert(batch.header().base_offset, crc);
             }
         }
         for (base, crc) in &truth.acked_by_leader {
@@ -194,6 +203,11 @@ impl Oracle {
         }
     }
 
+    /// A replica compacted its log up to `to`, or may have.
+    pub fn compacted(&mut self, group: GroupId, to: i64, now_ms: i64) {
+        self.truth_mut(group).history.compacted(to, now_ms);
+    }
+
     /// acks=1, in `term`.
     pub fn acknowledged_by_leader(&mut self, group: GroupId, peer: PeerId, base: i64, crc: u32) {
         let truth = self.truth_mut(group);
@@ -201,47 +215,12 @@ impl Oracle {
             truth.acked_by_leader.insert(base, crc);
         }
     }
-
-    /// Somebody read these batches from `from` on, up to `upto` or less. Returns where they end.
-    pub fn read(&self, group: GroupId, from: i64, upto: i64, chunks: &[Bytes]) -> Checked<i64> {
-        let truth = self.truth(group);
-        let is_compacted = self.compacted.contains(&group);
-        let mut at = from;
-        for chunk in chunks {
-            let mut rest = chunk.clone();
-            while !rest.is_empty() {
-                let Ok(header) = BatchHeader::decode(&rest) else {
-                    return violated(format!("group {group}: no batch at offset {at}"));
-                };
-                let batch = rest.split_to(header.size_bytes);
-                let crc = checksum(&batch)?;
-                let (base, next) = (header.base_offset, header.next_offset());
-                let is_next = (is_compacted || base <= at) && next > at;
-                if !is_next {
-                    return violated(format!(
-                        "group {group}: batch {base}..{next} was read at offset {at}"
-                    ));
-                }
-                let known = truth.batches.get(&base);
-                if known.is_none_or(|known| known.next != next)
-                    || known.is_some_and(|known| known.leader_epoch != header.leader_epoch)
-                    || (!is_compacted && known.map(|known| known.crc) != Some(crc))
-                    || next > upto
-                {
-                    return violated(format!(
-                        "group {group}: batch {base}..{next} was read below {upto}, committed is {known:?}"
-                    ));
-                }
-                at = next;
-            }
-        }
-        Ok(at)
-    }
 }
 
 impl Truth {
     fn commit(&mut self, group: GroupId, entry: &Entry) -> Checked {
-        for (header, crc) in batches(&entry.data)? {
+        for (batch, crc) in batches(&entry.data)? {
+            let header = *batch.header();
             let (base, next) = (header.base_offset, header.next_offset());
             if base != self.next_offset {
                 return violated(format!(
@@ -251,24 +230,40 @@ impl Truth {
             }
             self.next_offset = next;
             if header.has_producer_id() {
-                let sequence = self.sequences.entry(header.producer_id).or_insert(0);
-                if *sequence != header.base_sequence {
-                    return violated(format!(
-                        "group {group}: producer {} has sequence {} at offset {base}, expected {sequence}",
-                        header.producer_id, header.base_sequence
-                    ));
-                }
-                *sequence += header.record_count as i32;
+                self.continues(group, &header)?;
             }
-            let batch = Batch {
-                next,
-                crc,
-                leader_epoch: header.leader_epoch,
-                producer_id: header.producer_id,
-                sequence: header.base_sequence,
-            };
-            self.batches.insert(base, batch);
+            self.history.commit(&batch)?;
+            self.batches.insert(base, Batch { header, crc });
         }
+        Ok(())
+    }
+
+    /// Each batch of a producer is there once, in its order.
+    fn continues(&mut self, group: GroupId, header: &BatchHeader) -> Checked {
+        let (id, base) = (header.producer_id, header.base_offset);
+        let (epoch, sequence) = self
+            .sequences
+            .entry(id)
+            .or_insert((header.producer_epoch, 0));
+        if header.producer_epoch < *epoch {
+            return violated(format!(
+                "group {group}: producer {id} has epoch {} at offset {base} after {epoch}",
+                header.producer_epoch
+            ));
+        }
+        if header.producer_epoch > *epoch {
+            (*epoch, *sequence) = (header.producer_epoch, 0);
+        }
+        if header.attributes.is_control() {
+            return Ok(());
+        }
+        if *sequence != header.base_sequence {
+            return violated(format!(
+                "group {group}: producer {id} has sequence {} at offset {base}, expected {sequence}",
+                header.base_sequence
+            ));
+        }
+        *sequence += header.record_count as i32;
         Ok(())
     }
 }
