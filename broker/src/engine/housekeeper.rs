@@ -193,7 +193,11 @@ fn seal(host: &Hosted, ids: Vec<GroupId>) -> Result<bool, Failed> {
             runs,
             bytes,
             busy,
+            damaged,
         }) => {
+            for (group, error) in damaged {
+                host.heed(group, &error);
+            }
             tracing::debug!(groups, runs, bytes, busy, "sealed");
             Ok(groups > 0)
         }
@@ -215,6 +219,9 @@ fn retain(host: &Hosted) {
         if let Err(error) = host.shard.expire(&checkpoint) {
             host.report_fault("cannot drop expired records", &error);
         }
+    }
+    if let Err(error) = host.shard.renew_held() {
+        host.report_fault("cannot renew a packed family", &error);
     }
 }
 

@@ -20,12 +20,12 @@ fn what_was_appended_is_read_from_log_and_families_alike() {
     rig.seal(&[1, 2]).expect("seal");
     let (runs, _) = rig.shard.sealed_runs(group(1)).expect("runs");
     assert!(
-        runs.iter().any(|run| !run.packed),
+        runs.iter().any(|run| run.packed.is_none()),
         "a big partition gets a file of its own: {runs:?}"
     );
     let (small, _) = rig.shard.sealed_runs(group(2)).expect("runs");
     assert!(
-        small.iter().all(|run| run.packed) && !small.is_empty(),
+        small.iter().all(|run| run.packed.is_some()) && !small.is_empty(),
         "a small one shares a file: {small:?}"
     );
     for step in [1, 2000, 1 << 20] {
