@@ -12,6 +12,7 @@
 mod handle;
 mod hosted;
 mod housekeeper;
+mod pace;
 #[cfg(test)]
 mod tests;
 

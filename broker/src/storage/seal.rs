@@ -85,6 +85,15 @@ impl Shard {
     ///
     /// A group whose records cannot be moved because they are damaged is named in the report, and holds up no other.
     pub fn seal(&self, checkpoints: &[Checkpoint]) -> Result<SealReport, Error> {
+        self.seal_paced(checkpoints, &mut |_| ())
+    }
+
+    /// The same; `pace` is told of each so many bytes before they are written, and may take its time.
+    pub fn seal_paced(
+        &self,
+        checkpoints: &[Checkpoint],
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<SealReport, Error> {
         let _placing = self.placing.read().expect(LOCK);
         let mut report = SealReport::default();
         let mut pack = Pack::default();
@@ -131,17 +140,17 @@ impl Shard {
             if run.packed.is_some() {
                 pack.add(keys::family(checkpoint.group, &run), rows, update);
                 if pack.bytes >= PACK_BYTES {
-                    self.write_pack(std::mem::take(&mut pack), &mut report)?;
+                    self.write_pack(std::mem::take(&mut pack), &mut report, pace)?;
                 }
             } else {
                 let family = keys::record_family(checkpoint.group);
-                let bytes = self.families.ingest(family, &mut rows.into_iter())?;
+                let bytes = self.families.ingest(family, &mut paced(rows, pace))?;
                 self.counters.ingested(bytes);
                 // One big run at a time: the next one's memory is this one's.
                 self.write_rows(vec![update], &mut report)?;
             }
         }
-        self.write_pack(pack, &mut report)?;
+        self.write_pack(pack, &mut report, pace)?;
         self.write_rows(cuts, &mut report)?;
         self.counters.sealed(report.runs, report.bytes);
         Ok(report)
@@ -161,10 +170,15 @@ impl Shard {
         Ok(log.release_below(needed.unwrap_or(active).min(active))?)
     }
 
-    fn write_pack(&self, pack: Pack, report: &mut SealReport) -> Result<(), Error> {
+    fn write_pack(
+        &self,
+        pack: Pack,
+        report: &mut SealReport,
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
         for (family, mut rows) in pack.rows {
             rows.sort_by(|a, b| a.0.cmp(&b.0));
-            let bytes = self.families.ingest(family, &mut rows.into_iter())?;
+            let bytes = self.families.ingest(family, &mut paced(rows, pace))?;
             self.counters.ingested(bytes);
         }
         self.write_rows(pack.updates, report)
@@ -211,6 +225,13 @@ impl Shard {
         }
         Ok(())
     }
+}
+
+type Row = (Vec<u8>, Bytes);
+
+fn paced(rows: Vec<Row>, pace: &mut dyn FnMut(u64)) -> impl Iterator<Item = Row> {
+    rows.into_iter()
+        .inspect(move |(_, data)| pace(data.len() as u64))
 }
 
 /// Small runs on their way into a shared file.

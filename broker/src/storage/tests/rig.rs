@@ -156,7 +156,10 @@ impl Rig {
 
     pub fn seal(&self, ids: &[u64]) -> Result<(), Error> {
         let checkpoints: Vec<_> = ids.iter().map(|id| self.checkpoint(*id)).collect();
-        self.shard.seal(&checkpoints)?;
+        let mut report = self.shard.seal(&checkpoints)?;
+        if let Some((_, error)) = report.damaged.pop() {
+            return Err(error);
+        }
         self.shard.release()
     }
 

@@ -257,6 +257,8 @@ fn damage_that_compaction_meets_stops_no_writes() {
 fn whoever_writes_first_after_the_damage_was_met_does_not_notice() {
     for write in 0..3 {
         let (_folder, families) = damaged();
+        families.drop_range(PACKED, b"a0006", b"a0007").unwrap();
+        families.flush().unwrap();
         // Not yet flushed when the database stops, and dropped all the same.
         families.drop_range(PACKED, b"c0001", b"c0005").unwrap();
         families
