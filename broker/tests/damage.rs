@@ -118,7 +118,8 @@ fn filled(engine: &Engine, ids: &[u64], records: usize) -> Vec<Handle> {
 #[track_caller]
 fn check_whole(handle: &Handle, records: usize) {
     ready(handle, records);
-    let found = contents(handle).expect("it can be read");
+    let found = contents(handle);
+    let found = found.unwrap_or_else(|error| panic!("{}: {error}", handle.group()));
     assert_eq!(found.len(), records);
     for (n, record) in found.iter().enumerate() {
         let expected = format!("{}:{n}:", handle.group());
@@ -147,10 +148,13 @@ fn files(dir: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     files
 }
 
-/// Where `needle` lies in a file of `dir`.
+/// Where `needle` lies in a file of `dir`, or of a folder in it.
 fn find(dir: &Path, needle: &str) -> (PathBuf, usize) {
-    files(dir, |_| true)
-        .into_iter()
+    let below = files(dir, |_| true).into_iter().flat_map(|path| {
+        let inside = path.is_dir().then(|| files(&path, |_| true));
+        inside.unwrap_or_else(|| vec![path])
+    });
+    below
         .filter(|path| path.is_file())
         .find_map(|path| {
             let bytes = std::fs::read(&path).expect("a file");

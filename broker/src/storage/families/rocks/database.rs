@@ -199,7 +199,27 @@ impl Database {
         let last = rows
             .item()
             .map(|(key, value)| (key.to_vec(), Bytes::copy_from_slice(value)));
-        rows.status().map_err(|error| self.error(error))?;
+        match rows.status().map_err(|error| self.error(error)) {
+            Ok(()) => Ok(last),
+            // On its way back RocksDB looks at rows before `from`, and farther the more of them were dropped: what is damaged
+            // there is not asked for.
+            Err(Error::Corrupt { .. }) => self.last_by_scan(cf, from, at),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn last_by_scan(
+        &self,
+        cf: &ColumnFamily,
+        from: &[u8],
+        at: &[u8],
+    ) -> Result<Option<(Vec<u8>, Bytes)>, Error> {
+        let behind = [at, &[0]].concat();
+        let mut last = None;
+        self.scan(cf, from, &behind, 0, &mut |key, value| {
+            last = Some((key.to_vec(), Bytes::copy_from_slice(value)));
+            true
+        })?;
         Ok(last)
     }
 
