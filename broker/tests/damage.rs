@@ -118,7 +118,8 @@ fn filled(engine: &Engine, ids: &[u64], records: usize) -> Vec<Handle> {
 #[track_caller]
 fn check_whole(handle: &Handle, records: usize) {
     ready(handle, records);
-    let found = contents(handle).expect("it can be read");
+    let found = contents(handle);
+    let found = found.unwrap_or_else(|error| panic!("{}: {error}", handle.group()));
     assert_eq!(found.len(), records);
     for (n, record) in found.iter().enumerate() {
         let expected = format!("{}:{n}:", handle.group());
@@ -147,10 +148,13 @@ fn files(dir: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     files
 }
 
-/// Where `needle` lies in a file of `dir`.
+/// Where `needle` lies in a file of `dir`, or of a folder in it.
 fn find(dir: &Path, needle: &str) -> (PathBuf, usize) {
-    files(dir, |_| true)
-        .into_iter()
+    let below = files(dir, |_| true).into_iter().flat_map(|path| {
+        let inside = path.is_dir().then(|| files(&path, |_| true));
+        inside.unwrap_or_else(|| vec![path])
+    });
+    below
         .filter(|path| path.is_file())
         .find_map(|path| {
             let bytes = std::fs::read(&path).expect("a file");
@@ -285,6 +289,88 @@ fn damage_to_sealed_records_takes_their_partition_offline_and_no_other() {
             records + 1,
         );
     }
+}
+
+/// Appends to each of these partitions and seals it all, as one file for each of the two packed families.
+fn seal_more(engine: &Engine, ids: &[u64], written: &mut usize) {
+    for id in ids {
+        let handle = engine.partition(GroupId(*id)).expect("it is there");
+        ready(&handle, *written);
+        for n in *written..*written + 12 {
+            append(&handle, n).expect("appended");
+        }
+    }
+    *written += 12;
+    engine.seal_all();
+}
+
+#[test]
+fn damage_that_compaction_meets_in_a_packed_file_stops_nobody_else() {
+    // The first block of the file holds the damaged one's records, and some of the one behind it.
+    let (damaged, beside) = (500, 502);
+    let neighbours = [501, 503, 504, 506];
+    let dir = folder();
+    let mut written = 0;
+    {
+        let engine = open(&[dir.path()]).expect("open");
+        let ids = [damaged, beside].into_iter().chain(neighbours);
+        let ids: Vec<u64> = ids.collect();
+        filled(&engine, &ids, 0);
+        seal_more(&engine, &ids, &mut written);
+    }
+    let packed = dir.path().join("families").join("packed-00");
+    let (file, at) = find(&packed, &format!("{damaged}:1:"));
+    flip_bit(&file, at);
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name.expect("a name");
+    let stopped = || {
+        let lines = log().lines_with("a packed family stopped");
+        let here = |line: &String| line.contains(&packed.display().to_string());
+        lines.into_iter().filter(here).collect::<Vec<_>>()
+    };
+    let check_neighbours = |engine: &Engine, written| {
+        for id in neighbours {
+            check_whole(
+                &engine.partition(GroupId(id)).expect("it is there"),
+                written,
+            );
+        }
+    };
+    {
+        let engine = open(&[dir.path()]).expect("the directory opens");
+        // Each seal brings another file, until RocksDB merges them.
+        wait_until("compaction to meet the damage", || {
+            seal_more(&engine, &neighbours, &mut written);
+            !stopped().is_empty()
+        });
+        assert_eq!(stopped().len(), 1);
+        assert!(stopped()[0].contains(name), "{:?}", stopped());
+        for _ in 0..6 {
+            seal_more(&engine, &neighbours, &mut written);
+        }
+        check_neighbours(&engine, written);
+    }
+    for _ in 0..2 {
+        let engine = open(&[dir.path()]).expect("the directory opens");
+        for _ in 0..6 {
+            seal_more(&engine, &neighbours, &mut written);
+        }
+        check_neighbours(&engine, written);
+        let handle = engine.partition(GroupId(damaged)).expect("it is there");
+        let error = contents(&handle).expect_err("it is damaged");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    // Nobody needs what is damaged any more.
+    let engine = open(&[dir.path()]).expect("the directory opens");
+    for id in [damaged, beside] {
+        engine.delete(GroupId(id)).expect("it can be deleted");
+    }
+    seal_more(&engine, &neighbours, &mut written);
+    check_neighbours(&engine, written);
+    drop(engine);
+    let engine = open(&[dir.path()]).expect("the directory opens");
+    assert_eq!(engine.partitions().len(), neighbours.len());
+    check_neighbours(&engine, written);
 }
 
 #[test]

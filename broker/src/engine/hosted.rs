@@ -342,6 +342,14 @@ impl Hosted {
         }
     }
 
+    /// As [`Shared::heed`], of the partition of `group`.
+    pub fn heed(&self, group: GroupId, error: &storage::Error) {
+        let found = self.partitions.read().expect(LOCK).get(&group).cloned();
+        if let Some(shared) = found {
+            shared.heed(error);
+        }
+    }
+
     pub fn report_fault(&self, doing: &str, error: &storage::Error) {
         tracing::error!(path = %self.path, %error, "{doing}");
     }

@@ -7,6 +7,7 @@
 use super::LOCK;
 use super::hosted::{Hosted, Shared, fresh_salt};
 use crate::metadata;
+use super::pace::{Pace, RETENTION_FLOOR, SEALING_FLOOR};
 use crate::partition::cleaner::LastOfProducer;
 use crate::partition::compaction;
 use crate::partition::{Command, Role, SetLogStart};
@@ -15,6 +16,7 @@ use crate::storage::retention::Retention;
 use crate::storage::seal::{Checkpoint, SealReport};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,6 +26,10 @@ const SEAL_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a round of retention waits for the log starts that it has proposed.
 const LOG_START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What one step of retention drops at most, about, and of how many partitions: each step is one change of rows.
+const EXPIRE_BYTES: u64 = 256 << 20;
+const EXPIRE_GROUPS: usize = 256;
 
 /// How often the log's size is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -64,6 +70,8 @@ pub(super) enum Request {
 
 pub(super) struct Housekeeper {
     requests: Sender<Request>,
+    /// Somebody waits: the work under way takes no rests.
+    hurry: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -74,11 +82,14 @@ impl Housekeeper {
         name: &str,
     ) -> std::io::Result<Housekeeper> {
         let (requests, receiver) = channel();
+        let hurry = Arc::new(AtomicBool::new(false));
+        let pace = Pace::new(hurry.clone());
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run(&host, &options, &receiver))?;
+            .spawn(move || run(&host, &options, &receiver, pace))?;
         Ok(Housekeeper {
             requests,
+            hurry,
             thread: Some(thread),
         })
     }
@@ -86,7 +97,11 @@ impl Housekeeper {
     /// Asks for a round of work and waits until it is done.
     pub fn ask(&self, request: impl FnOnce(Sender<()>) -> Request) {
         let (done, wait) = channel();
-        if self.requests.send(request(done)).is_ok() {
+        let request = request(done);
+        if matches!(request, Request::SealAll(_)) {
+            self.hurry.store(true, Ordering::Relaxed);
+        }
+        if self.requests.send(request).is_ok() {
             let _ = wait.recv();
         }
     }
@@ -94,6 +109,7 @@ impl Housekeeper {
 
 impl Drop for Housekeeper {
     fn drop(&mut self) {
+        self.hurry.store(true, Ordering::Relaxed);
         let _ = self.requests.send(Request::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -101,7 +117,7 @@ impl Drop for Housekeeper {
     }
 }
 
-fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request>) {
+fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request>, mut pace: Pace) {
     let start = Instant::now();
     let mut failed_at: Option<Instant> = None;
     let (mut retention_at, mut cleaner_at, mut producers_at) = (start, start, start);
@@ -109,13 +125,14 @@ fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request
         match requests.recv_timeout(TICK) {
             Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Ok(Request::SealAll(done)) => {
-                if seal_all(host).is_err() {
+                if seal_all(host, &mut pace).is_err() {
                     failed_at = Some(Instant::now());
                 }
+                pace.calm();
                 let _ = done.send(());
             }
             Ok(Request::Retention(done)) => {
-                retain(host);
+                retain(host, &mut pace);
                 let _ = done.send(());
             }
             Ok(Request::Compaction(done)) => {
@@ -125,10 +142,12 @@ fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request
             Err(RecvTimeoutError::Timeout) => {}
         }
         if failed_at.is_none_or(|at| at.elapsed() >= SEAL_AGAIN) {
-            failed_at = seal_while_over_budget(host).err().map(|_| Instant::now());
+            failed_at = seal_while_over_budget(host, &mut pace)
+                .err()
+                .map(|_| Instant::now());
         }
         if due(&mut retention_at, options.retention_check_interval) {
-            retain(host);
+            retain(host, &mut pace);
         }
         if due(&mut cleaner_at, options.cleaner_backoff) {
             compact(host, options);
@@ -160,32 +179,34 @@ pub(super) fn now_ms() -> i64 {
 /// Sealing failed, and that was reported.
 struct Failed;
 
-fn seal_while_over_budget(host: &Hosted) -> Result<(), Failed> {
+fn seal_while_over_budget(host: &Hosted, pace: &mut Pace) -> Result<(), Failed> {
     while host.shard.over_budget() {
         let ids = host.shard.oldest_groups();
-        if !seal(host, ids)? {
+        if !seal(host, ids, pace)? {
             break;
         }
     }
     Ok(())
 }
 
-fn seal_all(host: &Hosted) -> Result<(), Failed> {
+fn seal_all(host: &Hosted, pace: &mut Pace) -> Result<(), Failed> {
     loop {
         let ids = host.shard.group_ids();
         let before = host.shard.log_bytes();
-        if !seal(host, ids)? || host.shard.log_bytes() >= before {
+        if !seal(host, ids, pace)? || host.shard.log_bytes() >= before {
             return Ok(());
         }
     }
 }
 
 /// One run of each group. False when there was nothing that could be done just now.
-fn seal(host: &Hosted, ids: Vec<GroupId>) -> Result<bool, Failed> {
+fn seal(host: &Hosted, ids: Vec<GroupId>, pace: &mut Pace) -> Result<bool, Failed> {
     let checkpoints = host.checkpoints(ids);
     let sealed = host
         .shard
-        .seal(&checkpoints)
+        .seal_paced(&checkpoints, &mut |bytes| {
+            pace.rest(&host.shard, bytes, SEALING_FLOOR)
+        })
         .and_then(|report| host.shard.release().map(|()| report));
     host.log_thread.wake();
     match sealed {
@@ -194,7 +215,11 @@ fn seal(host: &Hosted, ids: Vec<GroupId>) -> Result<bool, Failed> {
             runs,
             bytes,
             busy,
+            damaged,
         }) => {
+            for (group, error) in damaged {
+                host.heed(group, &error);
+            }
             tracing::debug!(groups, runs, bytes, busy, "sealed");
             Ok(groups > 0)
         }
@@ -205,16 +230,35 @@ fn seal(host: &Hosted, ids: Vec<GroupId>) -> Result<bool, Failed> {
     }
 }
 
-fn retain(host: &Hosted) {
+fn retain(host: &Hosted, pace: &mut Pace) {
     move_log_starts(host, now_ms());
     let log_start = |shared: &Shared| shared.view.positions().log_start;
     let partitions = host.partitions();
     let expired = partitions
         .iter()
         .filter(|p| host.shard.has_expired(p.group, log_start(p)));
-    for checkpoint in host.checkpoints(expired.map(|shared| shared.group).collect()) {
-        if let Err(error) = host.shard.expire(&checkpoint) {
+    let expired: Vec<GroupId> = expired.map(|shared| shared.group).collect();
+    for ids in expired.chunks(EXPIRE_GROUPS) {
+        // Checkpoints anew for each step: sealing comes in between.
+        while let Some(bytes) = expire(host, ids) {
+            pace.rest(&host.shard, bytes, RETENTION_FLOOR);
+            // What goes wrong is reported there, and met again after this round.
+            let _ = seal_while_over_budget(host, pace);
+        }
+    }
+    if let Err(error) = host.shard.renew_held() {
+        host.report_fault("cannot renew a packed family", &error);
+    }
+}
+
+/// One step; `None` when nothing was left to do.
+fn expire(host: &Hosted, ids: &[GroupId]) -> Option<u64> {
+    let checkpoints = host.checkpoints(ids.to_vec());
+    match host.shard.expire_some(&checkpoints, EXPIRE_BYTES) {
+        Ok(bytes) => (bytes > 0).then_some(bytes),
+        Err(error) => {
             host.report_fault("cannot drop expired records", &error);
+            None
         }
     }
 }

@@ -13,6 +13,7 @@ mod handle;
 mod hosted;
 mod housekeeper;
 mod metadata_host;
+mod pace;
 #[cfg(test)]
 mod tests;
 

@@ -56,7 +56,8 @@ impl Shard {
             let sealed = group.sealed.lock().expect(LOCK);
             (sealed.row.generation + 1, sealed.runs.clone())
         };
-        self.drop_unnamed(id, &runs)?;
+        let _placing = self.placing.read().expect(LOCK);
+        let avoided = self.drop_unnamed(id, &runs)?;
         let mut added = Vec::new();
         let mut chunks = split(entries, self.options.run_bytes)
             .into_iter()
@@ -74,7 +75,7 @@ impl Shard {
                 .map(|(.., timestamp)| *timestamp)
                 .max()
                 .unwrap_or(-1);
-            let packed = bytes < self.options.packed_below_bytes;
+            let packed = self.place(id, bytes, &avoided)?;
             let run = Run {
                 generation,
                 base,
@@ -100,7 +101,7 @@ impl Shard {
                 next: last.next,
                 bytes: 0,
                 max_timestamp_ms: -1,
-                packed: true,
+                packed: None,
             });
         }
         let _rows = self.rows.lock().expect(LOCK);

@@ -45,6 +45,7 @@ impl Shard {
     /// Not to be called while the same group is sealed or compacted: one caller does the upkeep of a group.
     pub fn import_run(&self, id: GroupId, import: Import) -> Result<bool, Error> {
         let group = self.group(id)?;
+        let _placing = self.placing.read().expect(LOCK);
         let sealed_to = group.sealed.lock().expect(LOCK).sealed_to();
         if import.next <= sealed_to {
             return Ok(false);
@@ -78,13 +79,14 @@ impl Shard {
                 return Err(malformed("is here in part"));
             }
         }
+        let avoided = group.sealed.lock().expect(LOCK).avoided.clone();
         let run = Run {
             generation: 0,
             base,
             next: import.next,
             bytes,
             max_timestamp_ms,
-            packed: bytes < self.options.packed_below_bytes,
+            packed: self.place(id, bytes, &avoided)?,
         };
         if !rows.is_empty() {
             group.sealed.lock().expect(LOCK).swept = false;

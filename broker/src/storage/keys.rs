@@ -83,19 +83,25 @@ pub fn parse_group(key: &[u8]) -> Option<GroupId> {
 
 /// The family that holds a run.
 pub fn family(group: GroupId, run: &Run) -> Family {
-    if run.packed {
-        packed_family(group)
-    } else {
-        record_family(group)
-    }
+    run.packed.map_or(record_family(group), Family::Packed)
 }
 
 pub fn record_family(group: GroupId) -> Family {
     Family::Records((group.0 % u64::from(RECORD_FAMILIES)) as u8)
 }
 
-pub fn packed_family(group: GroupId) -> Family {
-    Family::Packed((group.0 % u64::from(PACKED_FAMILIES)) as u8)
+/// The packed families, the one first that a group's runs go to as long as it takes them.
+pub fn packed_families(group: GroupId) -> impl Iterator<Item = u8> {
+    (0..PACKED_FAMILIES).map(move |n| {
+        let at = group.0.wrapping_add(u64::from(n)) % u64::from(PACKED_FAMILIES);
+        at as u8
+    })
+}
+
+/// Wherever runs of a group may lie.
+pub fn families(group: GroupId) -> impl Iterator<Item = Family> {
+    let packed = packed_families(group).map(Family::Packed);
+    std::iter::once(record_family(group)).chain(packed)
 }
 
 fn prefixed(letter: u8, group: GroupId) -> Vec<u8> {

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod import;
 pub mod keys;
 pub mod log;
+mod placement;
 pub mod read;
 pub mod retention;
 pub mod rows;

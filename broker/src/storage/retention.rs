@@ -4,12 +4,14 @@
 //! replica drops when it applies it. Whole runs go, and with them whole files; the tail goes entry by entry.
 
 use super::error::Error;
+use super::families::Family;
 use super::ids::Offset;
 use super::keys;
 use super::rows::Run;
 use super::seal::{Checkpoint, RowUpdate, SealReport};
 use super::shard::{LOCK, Shard};
 use crate::raft::ports::GroupId;
+use std::collections::BTreeMap;
 
 /// `retention.ms` and `retention.bytes`; `None` is without limit (-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,38 +81,74 @@ impl Shard {
 
     /// Drops the runs that lie below the log start of `checkpoint`: rows first, then the files that they spoke of.
     pub fn expire(&self, checkpoint: &Checkpoint) -> Result<u64, Error> {
-        let group = self.group(checkpoint.group)?;
-        let log_start = checkpoint.log_start();
-        let expired = |run: &&Run| run.next <= log_start;
-        let removed: Vec<Run> = group
-            .sealed
-            .lock()
-            .expect(LOCK)
-            .runs
-            .iter()
-            .take_while(expired)
-            .copied()
-            .collect();
-        if removed.is_empty() {
-            return Ok(0);
+        self.expire_some(std::slice::from_ref(checkpoint), u64::MAX)
+    }
+
+    /// The same of several groups, oldest runs first, until about `max_bytes` are dropped; returns how many were. One change of
+    /// rows covers them all, and one change of a family's files all of a group's: each is a sync beside those of the log.
+    pub fn expire_some(&self, checkpoints: &[Checkpoint], max_bytes: u64) -> Result<u64, Error> {
+        let mut bytes = 0;
+        let mut updates = Vec::new();
+        let mut expired = Vec::new();
+        for checkpoint in checkpoints {
+            // Deleted meanwhile.
+            let Ok(group) = self.group(checkpoint.group) else {
+                continue;
+            };
+            let log_start = checkpoint.log_start();
+            let mut removed = Vec::new();
+            for run in &group.sealed.lock().expect(LOCK).runs {
+                if run.next > log_start || bytes >= max_bytes {
+                    break;
+                }
+                bytes += run.bytes;
+                removed.push(*run);
+            }
+            if !removed.is_empty() {
+                let mut update = RowUpdate::of(group.clone(), checkpoint);
+                update.removed = removed.clone();
+                updates.push(update);
+                expired.push((group, removed));
+            }
         }
-        let mut update = RowUpdate::of(group, checkpoint);
-        update.removed = removed.clone();
-        let mut report = SealReport::default();
-        self.write_rows(vec![update], &mut report)?;
-        if report.groups == 0 {
-            return Ok(0);
+        self.write_rows(updates, &mut SealReport::default())?;
+        let mut bytes = 0;
+        let mut failed = None;
+        for (group, removed) in expired {
+            let sealed = group.sealed.lock().expect(LOCK);
+            // It moved past its checkpoint, or was deleted: nothing was written for it.
+            if sealed.deleted || removed.iter().any(|run| sealed.runs.contains(run)) {
+                continue;
+            }
+            drop(sealed);
+            bytes += removed.iter().map(|run| run.bytes).sum::<u64>();
+            if let Err(error) = self.drop_runs(group.log.id(), &removed) {
+                failed.get_or_insert(error);
+            }
         }
-        for run in &removed {
-            // From the beginning of its generation: a crash may have left files whose rows are gone.
-            let from = keys::record(checkpoint.group, run.generation, Offset(0));
-            let to = keys::record(checkpoint.group, run.generation, run.next);
-            self.families
-                .drop_range(keys::family(checkpoint.group, run), &from, &to)?;
-        }
-        let bytes = removed.iter().map(|run| run.bytes).sum();
         self.counters.expired(bytes);
-        Ok(bytes)
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(bytes),
+        }
+    }
+
+    /// Drops the files of runs that no row speaks of any more, and all older ones.
+    fn drop_runs(&self, id: GroupId, removed: &[Run]) -> Result<(), Error> {
+        let mut ends: BTreeMap<(Family, u32), Offset> = BTreeMap::new();
+        for run in removed {
+            let end = ends
+                .entry((keys::family(id, run), run.generation))
+                .or_insert(run.next);
+            *end = run.next.max(*end);
+        }
+        for ((family, generation), end) in ends {
+            // From the beginning of its generation: a crash may have left files whose rows are gone.
+            let from = keys::record(id, generation, Offset(0));
+            let to = keys::record(id, generation, end);
+            self.families.drop_range(family, &from, &to)?;
+        }
+        Ok(())
     }
 
     /// Bytes of a group's records, sealed and not.

@@ -3,6 +3,7 @@
 //! A row says itself where the log takes over from it, because families and log become durable at different times.
 //! Every row ends in a CRC32C of what stands before it.
 
+use super::families::PACKED_FAMILIES;
 use super::ids::Offset;
 use super::log::Position;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -45,7 +46,8 @@ pub struct Run {
     pub next: Offset,
     pub bytes: u64,
     pub max_timestamp_ms: i64,
-    pub packed: bool,
+    /// The packed family that it lies in; `None` where it has a file of its own in its group's record family.
+    pub packed: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +130,7 @@ impl Run {
         out.put_i64(self.next.0);
         out.put_u64(self.bytes);
         out.put_i64(self.max_timestamp_ms);
-        out.put_u8(u8::from(self.packed));
+        out.put_u8(self.packed.map_or(0, |n| n + 1));
         seal(out)
     }
 
@@ -142,8 +144,8 @@ impl Run {
             bytes: get_u64(row)?,
             max_timestamp_ms: get_u64(row)? as i64,
             packed: match row {
-                [0] => false,
-                [1] => true,
+                [0] => None,
+                [n] if *n <= PACKED_FAMILIES => Some(n - 1),
                 _ => return Err(RowError::Malformed),
             },
         };
@@ -253,7 +255,7 @@ mod tests {
         }
 
         #[test]
-        fn a_run_decodes_to_what_was_encoded(generation: u32, base in 0i64..1 << 60, len in 0i64..1 << 30, bytes: u64, ts: i64, packed: bool) {
+        fn a_run_decodes_to_what_was_encoded(generation: u32, base in 0i64..1 << 60, len in 0i64..1 << 30, bytes: u64, ts: i64, packed in prop::option::of(0..PACKED_FAMILIES)) {
             let run = Run { generation, base: Offset(base), next: Offset(base + len), bytes, max_timestamp_ms: ts, packed };
             prop_assert_eq!(Run::decode(&run.encode()), Ok(run));
         }

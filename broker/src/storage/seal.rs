@@ -43,13 +43,15 @@ impl Checkpoint {
 }
 
 /// What one call of [`Shard::seal`] did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct SealReport {
     pub groups: u64,
     pub runs: u64,
     pub bytes: u64,
     /// Groups that could not be cut just now: their newest entries are on their way to the log.
     pub busy: u64,
+    /// Groups whose records could not be moved, and why; they stay in the log.
+    pub damaged: Vec<(GroupId, Error)>,
 }
 
 /// One group's change of its rows.
@@ -80,7 +82,19 @@ impl Shard {
     }
 
     /// Moves what is committed, up to one run of each group, out of the log.
+    ///
+    /// A group whose records cannot be moved because they are damaged is named in the report, and holds up no other.
     pub fn seal(&self, checkpoints: &[Checkpoint]) -> Result<SealReport, Error> {
+        self.seal_paced(checkpoints, &mut |_| ())
+    }
+
+    /// The same; `pace` is told of each so many bytes before they are written, and may take its time.
+    pub fn seal_paced(
+        &self,
+        checkpoints: &[Checkpoint],
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<SealReport, Error> {
+        let _placing = self.placing.read().expect(LOCK);
         let mut report = SealReport::default();
         let mut pack = Pack::default();
         let mut cuts = Vec::new();
@@ -95,40 +109,48 @@ impl Shard {
                 self.options.run_bytes,
             );
             let mut update = RowUpdate::of(group.clone(), checkpoint);
-            if let Some(mut found) = found {
-                let mut sealed = group.sealed.lock().expect(LOCK);
-                // What was imported is in a run already.
-                let sealed_to = sealed.sealed_to();
-                found.pieces.pieces.retain(|(base, _)| *base >= sealed_to);
-                update.through_index = found.through_index;
-                report.bytes += found.bytes;
-                sealed.swept = false;
-                drop(sealed);
-                if found.pieces.pieces.is_empty() {
-                    cuts.push(update);
-                } else if found.bytes >= self.options.packed_below_bytes {
-                    let (run, rows) = read_run(&group, found, false)?;
-                    let bytes = self
-                        .families
-                        .ingest(keys::record_family(checkpoint.group), &mut rows.into_iter())?;
-                    self.counters.ingested(bytes);
-                    update.added.push(run);
-                    // One big run at a time: the next one's memory is this one's.
-                    self.write_rows(vec![update], &mut report)?;
-                } else {
-                    let (run, rows) = read_run(&group, found, true)?;
-                    update.added.push(run);
-                    pack.add(keys::packed_family(checkpoint.group), rows, update);
-                    if pack.bytes >= PACK_BYTES {
-                        self.write_pack(std::mem::take(&mut pack), &mut report)?;
-                    }
-                }
-            } else {
+            let Some(mut found) = found else {
                 // Nothing to move, but its hard state may be what holds the segment.
                 cuts.push(update);
+                continue;
+            };
+            let mut sealed = group.sealed.lock().expect(LOCK);
+            // What was imported is in a run already.
+            let sealed_to = sealed.sealed_to();
+            found.pieces.pieces.retain(|(base, _)| *base >= sealed_to);
+            update.through_index = found.through_index;
+            if found.pieces.pieces.is_empty() {
+                cuts.push(update);
+                continue;
+            }
+            let bytes = found.bytes;
+            let place = self.place(checkpoint.group, bytes, &sealed.avoided);
+            sealed.swept = false;
+            drop(sealed);
+            let (run, rows) = match place.and_then(|packed| read_run(&group, found, packed)) {
+                Ok(read) => read,
+                Err(error) if error.is_damage() => {
+                    report.damaged.push((checkpoint.group, error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            report.bytes += bytes;
+            update.added.push(run);
+            if run.packed.is_some() {
+                pack.add(keys::family(checkpoint.group, &run), rows, update);
+                if pack.bytes >= PACK_BYTES {
+                    self.write_pack(std::mem::take(&mut pack), &mut report, pace)?;
+                }
+            } else {
+                let family = keys::record_family(checkpoint.group);
+                let bytes = self.families.ingest(family, &mut paced(rows, pace))?;
+                self.counters.ingested(bytes);
+                // One big run at a time: the next one's memory is this one's.
+                self.write_rows(vec![update], &mut report)?;
             }
         }
-        self.write_pack(pack, &mut report)?;
+        self.write_pack(pack, &mut report, pace)?;
         self.write_rows(cuts, &mut report)?;
         self.counters.sealed(report.runs, report.bytes);
         Ok(report)
@@ -148,10 +170,15 @@ impl Shard {
         Ok(log.release_below(needed.unwrap_or(active).min(active))?)
     }
 
-    fn write_pack(&self, pack: Pack, report: &mut SealReport) -> Result<(), Error> {
+    fn write_pack(
+        &self,
+        pack: Pack,
+        report: &mut SealReport,
+        pace: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
         for (family, mut rows) in pack.rows {
             rows.sort_by(|a, b| a.0.cmp(&b.0));
-            let bytes = self.families.ingest(family, &mut rows.into_iter())?;
+            let bytes = self.families.ingest(family, &mut paced(rows, pace))?;
             self.counters.ingested(bytes);
         }
         self.write_rows(pack.updates, report)
@@ -198,49 +225,13 @@ impl Shard {
         }
         Ok(())
     }
+}
 
-    /// Looks once, after the directory was opened or something failed, for what a crash has left.
-    pub(super) fn sweep(&self, group: &Group) -> Result<(), Error> {
-        let mut sealed = group.sealed.lock().expect(LOCK);
-        if sealed.swept {
-            return Ok(());
-        }
-        self.drop_unnamed(group.log.id(), &sealed.runs)?;
-        sealed.swept = true;
-        Ok(())
-    }
+type Row = (Vec<u8>, Bytes);
 
-    /// Drops what no run speaks of: what a crash left between a file and its row, or between a row and its files. One caller
-    /// at a time seals and compacts a group, so nothing there is on its way in.
-    pub(super) fn drop_unnamed(&self, id: GroupId, runs: &[Run]) -> Result<(), Error> {
-        let end = keys::record(GroupId(id.0 + 1), 0, Offset(0));
-        for (packed, family) in [
-            (false, keys::record_family(id)),
-            (true, keys::packed_family(id)),
-        ] {
-            let mut named: Vec<&Run> = runs.iter().filter(|run| run.packed == packed).collect();
-            named.sort_by_key(|run| (run.generation, run.base));
-            let named = named.into_iter().map(|run| keys::records_of(id, run));
-            let mut from = keys::record(id, 0, Offset(0));
-            for (base, next) in named.chain([(end.clone(), end.clone())]) {
-                if from < base && self.holds_rows(family, &from, &base)? {
-                    tracing::info!(group = %id, ?family, "removing sealed records that a crash left without their row");
-                    self.families.drop_range(family, &from, &base)?;
-                }
-                from = next;
-            }
-        }
-        Ok(())
-    }
-
-    fn holds_rows(&self, family: Family, from: &[u8], to: &[u8]) -> Result<bool, Error> {
-        let mut found = false;
-        self.families.scan(family, from, to, 0, &mut |_, _| {
-            found = true;
-            false
-        })?;
-        Ok(found)
-    }
+fn paced(rows: Vec<Row>, pace: &mut dyn FnMut(u64)) -> impl Iterator<Item = Row> {
+    rows.into_iter()
+        .inspect(move |(_, data)| pace(data.len() as u64))
 }
 
 /// Small runs on their way into a shared file.
@@ -338,7 +329,7 @@ impl<'a> RowUpdate<'a> {
 fn read_run(
     group: &Group,
     found: Sealable,
-    packed: bool,
+    packed: Option<u8>,
 ) -> Result<(Run, Vec<(Vec<u8>, Bytes)>), Error> {
     let id = group.log.id();
     let pieces = found.pieces;

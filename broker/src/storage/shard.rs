@@ -70,6 +70,8 @@ pub struct Shard {
     groups: RwLock<BTreeMap<GroupId, Arc<Group>>>,
     /// Held while group rows change on disk and in memory. Taken after the log's lock, before a group's.
     pub(super) rows: Mutex<()>,
+    /// Shared while a run is on its way into a family and its row, alone while a family begins anew. Taken before all others.
+    pub(super) placing: RwLock<()>,
     /// Groups whose rows or entries make no sense, and why.
     damaged: BTreeMap<GroupId, Error>,
     room: AtomicBool,
@@ -90,6 +92,8 @@ pub(super) struct Sealed {
     pub runs: Vec<Run>,
     /// Whether what a crash may have left behind the last run was looked for since the shard was opened.
     pub swept: bool,
+    /// Families in which damage hides what a crash may have left: nothing of this group may be added there.
+    pub avoided: Vec<Family>,
     /// Set by deletion: nothing may be written any more.
     pub deleted: bool,
 }
@@ -160,6 +164,7 @@ impl Shard {
             reader,
             groups: RwLock::new(groups),
             rows: Mutex::new(()),
+            placing: RwLock::new(()),
             damaged,
             room: AtomicBool::new(true),
             counters: Counters::default(),
@@ -422,6 +427,7 @@ impl Group {
                 row,
                 runs,
                 swept,
+                avoided: Vec::new(),
                 deleted: false,
             }),
         }
@@ -503,7 +509,7 @@ fn finish_deletions(families: &dyn Families) -> Result<(), Error> {
 pub(super) fn finish_deletion(families: &dyn Families, group: GroupId) -> Result<(), Error> {
     let from = keys::record(group, 0, Offset(0));
     let to = keys::record(GroupId(group.0 + 1), 0, Offset(0));
-    for family in [keys::record_family(group), keys::packed_family(group)] {
+    for family in keys::families(group) {
         families.drop_range(family, &from, &to)?;
     }
     families.put(&[(keys::deleting(group), None)])?;

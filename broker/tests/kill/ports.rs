@@ -118,6 +118,15 @@ impl DiskFile for FusedFile {
 pub struct FusedFamilies(pub RocksFamilies, pub Fuse);
 
 impl Families for FusedFamilies {
+    fn takes_runs(&self, family: Family) -> bool {
+        self.0.takes_runs(family)
+    }
+
+    fn renew(&self, family: Family) -> Result<(), Error> {
+        self.1.whole("renew");
+        self.0.renew(family)
+    }
+
     fn ingest(
         &self,
         family: Family,

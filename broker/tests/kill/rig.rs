@@ -133,7 +133,8 @@ impl Rig {
             .iter()
             .map(|(id, start)| self.checkpoint(*id, *start))
             .collect();
-        self.shard.seal(&checkpoints?)?;
+        let report = self.shard.seal(&checkpoints?)?;
+        assert!(report.damaged.is_empty(), "{:?}", report.damaged);
         self.shard.release()
     }
 

@@ -97,7 +97,7 @@ impl World {
                     && checkpoint.conf_state.voters_outgoing.is_empty();
                 let sealed = running.shard.seal(&[checkpoint]);
                 match sealed {
-                    Ok(report) if is_same && report.busy == 0 => {}
+                    Ok(report) if is_same && report.busy == 0 && report.damaged.is_empty() => {}
                     Ok(_) => return Ok(false),
                     Err(error) => return self.failed(other, "seal", &error).map(|()| false),
                 }

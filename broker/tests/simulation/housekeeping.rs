@@ -72,7 +72,11 @@ impl World {
         }
         self.note(format!("broker {broker} seals {}", checkpoints.len()));
         let shard = self.running(broker).shard.clone();
-        let mut done = shard.seal(&checkpoints).map(|_| ());
+        let sealed = shard.seal(&checkpoints);
+        let mut done = sealed.and_then(|report| match report.damaged.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        });
         for checkpoint in &checkpoints {
             if done.is_ok() && shard.has_expired(checkpoint.group, checkpoint.log_start()) {
                 done = shard.expire(checkpoint).map(|_| ());

@@ -17,7 +17,8 @@ use bytes::Bytes;
 pub enum Family {
     /// Runs of one partition per file, in family `n` of [`RECORD_FAMILIES`]: disjoint files, never compacted.
     Records(u8),
-    /// Runs of many small partitions per file, in family `n` of [`PACKED_FAMILIES`]: RocksDB's compaction earns its keep.
+    /// Runs of many small partitions per file, in family `n` of [`PACKED_FAMILIES`]: RocksDB's compaction earns its keep. Any
+    /// run may lie in any of them, so that damage to one leaves another for new runs.
     Packed(u8),
     /// Small rows: the state of partitions, what runs there are. Written by [`Families::put`].
     Rows,
@@ -46,7 +47,7 @@ pub trait Families: Send + Sync {
     fn flush(&self) -> Result<(), Error>;
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, Error>;
     /// Visits rows with `from <= key < to` in ascending order until `visit` says false. `readahead_bytes` > 0 says that much
-    /// will be read in one go, and that it should not push hotter blocks out of the cache.
+    /// will be read in one go, and that it should not push hotter blocks out of the cache. `visit` must not use the families.
     fn scan(
         &self,
         family: Family,
@@ -69,6 +70,11 @@ pub trait Families: Send + Sync {
     fn drop_range(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), Error>;
     /// Bytes on disk in all families' files.
     fn disk_bytes(&self) -> Result<u64, Error>;
+    /// Whether new runs belong in `family`. Not in a packed one that met damage: it takes them if there is no other, but gives
+    /// space back by whole files only.
+    fn takes_runs(&self, family: Family) -> bool;
+    /// Forgets everything in a packed family and begins it anew, without damage. Nobody may read or write it meanwhile.
+    fn renew(&self, family: Family) -> Result<(), Error>;
 }
 
 /// The column families failed: a fault of the disk or of what was written on it.

@@ -29,6 +29,8 @@ struct State {
     /// What was dropped from the packed families since the last flush, oldest first.
     dropped: Vec<Dropped>,
     damaged: BTreeSet<(Family, Vec<u8>)>,
+    /// Packed families that new runs should not go to, until a crash or until they are renewed.
+    held: BTreeSet<Family>,
     ops: u64,
     fail_after_ops: Option<u64>,
     capacity: Option<u64>,
@@ -76,6 +78,7 @@ impl TwinFamilies {
             state.forget_drops(family, below);
         }
         state.dropped.clear();
+        state.held.clear();
         state.ops = 0;
         state.fail_after_ops = None;
         state.capacity = None;
@@ -125,6 +128,11 @@ impl TwinFamilies {
             "the row to damage exists"
         );
         state.damaged.insert((family, key.to_vec()));
+    }
+
+    /// As if compaction had met damage in a packed family.
+    pub fn hold(&self, family: Family) {
+        lock(&self.state).held.insert(family);
     }
 
     /// Turns a bit of a flushed small row: RocksDB's own checksum was computed over the wrong bytes.
@@ -307,6 +315,22 @@ impl Families for TwinFamilies {
 
     fn disk_bytes(&self) -> Result<u64, Error> {
         Ok(self.running(Family::Rows)?.bytes())
+    }
+
+    fn takes_runs(&self, family: Family) -> bool {
+        family != Family::Rows && !lock(&self.state).held.contains(&family)
+    }
+
+    fn renew(&self, family: Family) -> Result<(), Error> {
+        let mut state = self.change(family)?;
+        if !matches!(family, Family::Packed(_)) {
+            return Err(failed(format!("family {family:?} is not renewed")));
+        }
+        state.tables.remove(&family);
+        state.dropped.retain(|dropped| dropped.family != family);
+        state.damaged.retain(|(f, _)| *f != family);
+        state.held.remove(&family);
+        Ok(())
     }
 }
 

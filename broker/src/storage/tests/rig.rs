@@ -156,7 +156,10 @@ impl Rig {
 
     pub fn seal(&self, ids: &[u64]) -> Result<(), Error> {
         let checkpoints: Vec<_> = ids.iter().map(|id| self.checkpoint(*id)).collect();
-        self.shard.seal(&checkpoints)?;
+        let mut report = self.shard.seal(&checkpoints)?;
+        if let Some((_, error)) = report.damaged.pop() {
+            return Err(error);
+        }
         self.shard.release()
     }
 
@@ -218,10 +221,7 @@ impl Rig {
         let (runs, _) = self.shard.sealed_runs(group(id)).expect("runs");
         let from = keys::record(group(id), 0, Offset(0));
         let to = keys::record(group(id + 1), 0, Offset(0));
-        for family in [
-            keys::record_family(group(id)),
-            keys::packed_family(group(id)),
-        ] {
+        for family in keys::families(group(id)) {
             let check = &mut |key: &[u8], _: &[u8]| {
                 let (_, generation, base) = keys::parse_record(key).expect("a record's key");
                 let names =

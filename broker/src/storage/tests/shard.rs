@@ -3,7 +3,9 @@
 use super::rig::{Rig, group};
 use crate::raft::ports::GroupId;
 use crate::storage::Error;
+use crate::storage::families::{Families as _, Family};
 use crate::storage::ids::Offset;
+use crate::storage::keys;
 use crate::storage::read::Range;
 use crate::storage::retention::Retention;
 use bytes::Bytes;
@@ -20,12 +22,12 @@ fn what_was_appended_is_read_from_log_and_families_alike() {
     rig.seal(&[1, 2]).expect("seal");
     let (runs, _) = rig.shard.sealed_runs(group(1)).expect("runs");
     assert!(
-        runs.iter().any(|run| !run.packed),
+        runs.iter().any(|run| run.packed.is_none()),
         "a big partition gets a file of its own: {runs:?}"
     );
     let (small, _) = rig.shard.sealed_runs(group(2)).expect("runs");
     assert!(
-        small.iter().all(|run| run.packed) && !small.is_empty(),
+        small.iter().all(|run| run.packed.is_some()) && !small.is_empty(),
         "a small one shares a file: {small:?}"
     );
     for step in [1, 2000, 1 << 20] {
@@ -227,6 +229,85 @@ fn what_lies_below_the_log_start_is_never_copied() {
             .collect::<Vec<_>>(),
         [(Offset(8), Offset(10))]
     );
+}
+
+#[test]
+fn small_runs_avoid_a_family_that_met_damage_until_it_begins_anew() {
+    let mut rig = Rig::new();
+    rig.create(&[2]);
+    let [first, second] = [0, 1].map(Family::Packed);
+    let seal_one = |rig: &Rig| {
+        rig.append(2, 1, 100).expect("append");
+        rig.seal(&[2]).expect("seal");
+        let (runs, _) = rig.shard.sealed_runs(group(2)).expect("runs");
+        runs.last().expect("a run").packed
+    };
+    assert_eq!(seal_one(&rig), Some(0));
+    rig.families.hold(first);
+    assert_eq!(seal_one(&rig), Some(1));
+    rig.families.hold(second);
+    assert_eq!(seal_one(&rig), None);
+    // A run lies in each: nothing may be forgotten.
+    rig.shard.renew_held().expect("renew");
+    rig.check_dense(2, Offset(0), 1 << 20);
+    assert!(!rig.families.takes_runs(first) && !rig.families.takes_runs(second));
+    rig.log_start.insert(group(2), Offset(1));
+    rig.shard.expire(&rig.checkpoint(2)).expect("expire");
+    rig.shard.renew_held().expect("renew");
+    assert!(rig.families.takes_runs(first) && !rig.families.takes_runs(second));
+    assert_eq!(seal_one(&rig), Some(0));
+    let rig = rig.crash(3).expect("reopen");
+    rig.check_dense(2, Offset(1), 1 << 20);
+}
+
+#[test]
+fn damage_beside_a_groups_records_sends_new_ones_elsewhere() {
+    let rig = Rig::new();
+    rig.create(&[2]);
+    rig.append(2, 1, 100).expect("append");
+    rig.seal(&[2]).expect("seal");
+    // Left by a crash before its row was written, and damaged since.
+    let left = keys::record(group(2), 0, Offset(7));
+    let mut rows = [(left.clone(), Bytes::from_static(b"left"))].into_iter();
+    rig.families
+        .ingest(Family::Packed(0), &mut rows)
+        .expect("ingest");
+    rig.families.damage(Family::Packed(0), &left);
+    let rig = rig.crash(4).expect("reopen");
+    for n in 1..10 {
+        rig.append(2, 1, 100).expect("append");
+        rig.seal(&[2]).expect("seal");
+        let (runs, _) = rig.shard.sealed_runs(group(2)).expect("runs");
+        assert_eq!(runs[n].packed, Some(1));
+    }
+    rig.check_dense(2, Offset(0), 1 << 20);
+}
+
+#[test]
+fn several_groups_expire_in_steps_of_so_many_bytes() {
+    let mut rig = Rig::new();
+    rig.create(&[1, 2]);
+    for _ in 0..4 {
+        for id in [1, 2] {
+            rig.append(id, 1, 1000).expect("append");
+        }
+        rig.seal(&[1, 2]).expect("seal");
+    }
+    for id in [1, 2] {
+        rig.log_start.insert(group(id), Offset(3));
+    }
+    let checkpoints = [1, 2].map(|id| rig.checkpoint(id));
+    let runs = |id| rig.shard.sealed_runs(group(id)).expect("runs").0.len();
+    let step = |max_bytes| rig.shard.expire_some(&checkpoints, max_bytes);
+    assert!(step(1).expect("expire") > 1_000);
+    assert_eq!((runs(1), runs(2)), (3, 4));
+    assert!(step(u64::MAX).expect("expire") > 5_000);
+    assert_eq!((runs(1), runs(2)), (1, 1));
+    assert_eq!(step(u64::MAX).expect("expire"), 0);
+    for id in [1, 2] {
+        rig.check_every_row_is_named(id);
+        rig.check_dense(id, Offset(3), 1 << 20);
+    }
 }
 
 #[test]

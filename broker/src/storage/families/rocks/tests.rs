@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use super::super::contract::copy;
+use super::database::INGEST_FOLDER;
 use super::*;
 use proptest::prelude::*;
+use std::fs;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 const RECORDS: Family = Family::Records(0);
@@ -30,6 +33,11 @@ fn keys(families: &RocksFamilies, family: Family) -> Result<Vec<String>, Error> 
     Ok(keys)
 }
 
+/// Where the database of [`PACKED`] is.
+fn packed(folder: &TempDir) -> PathBuf {
+    folder.path().join(name(PACKED))
+}
+
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap();
     let mut files: Vec<PathBuf> = entries
@@ -52,10 +60,11 @@ fn flip(file: &Path, offset: u64) {
 }
 
 fn level(families: &RocksFamilies, family: Family, level: usize) -> u64 {
-    let cf = families.cf(family).unwrap();
     let name = format!("rocksdb.num-files-at-level{level}");
-    let count = families.db.property_value_cf(cf, &name).unwrap().unwrap();
-    count.parse().unwrap()
+    let count = families.read(family, |database, cf| {
+        Ok(database.db.property_value_cf(cf, &name).unwrap().unwrap())
+    });
+    count.unwrap().parse().unwrap()
 }
 
 #[track_caller]
@@ -114,8 +123,11 @@ fn nothing_is_written_to_the_log_of_rocksdb() {
     let folder = TempDir::new().unwrap();
     let families = RocksFamilies::open(folder.path()).unwrap();
     let log_bytes = || -> u64 {
-        let logs = files(folder.path(), "log");
-        logs.iter().map(|f| fs::metadata(f).unwrap().len()).sum()
+        let logs = [folder.path().to_owned(), packed(&folder)].map(|folder| files(&folder, "log"));
+        logs.iter()
+            .flatten()
+            .map(|f| fs::metadata(f).unwrap().len())
+            .sum()
     };
     let change = |n: u8| (vec![n; 100], Some(vec![n; 1000]));
     for n in 0..50 {
@@ -193,28 +205,118 @@ fn a_flipped_bit_is_found_on_read_and_named() {
     assert_eq!(keys(&families, RECORDS).unwrap().len(), 16);
 }
 
-/// Today's behaviour, and too much of it: one damaged packed file that compaction meets stops the writes of all families until
-/// they are opened again. RocksDB has no switch between that and ignoring failed flushes as well (`paranoid_checks`).
-#[test]
-fn damage_that_compaction_meets_stops_writes_but_not_reads() {
+/// A family whose compaction will meet damage in the run `a`, with another run and rows beside it.
+fn damaged() -> (TempDir, RocksFamilies) {
     let folder = TempDir::new().unwrap();
     let families = RocksFamilies::open(folder.path()).unwrap();
     families.ingest(PACKED, &mut run("a", 8)).unwrap();
+    families.ingest(PACKED, &mut run("c", 8)).unwrap();
     families.ingest(RECORDS, &mut run("a", 8)).unwrap();
     drop(families);
-    flip(&files(folder.path(), "sst")[0], 3 * ROW_BYTES as u64);
+    flip(&files(&packed(&folder), "sst")[0], 3 * ROW_BYTES as u64);
     let families = RocksFamilies::open(folder.path()).unwrap();
+    (folder, families)
+}
+
+#[test]
+fn damage_that_compaction_meets_stops_no_writes() {
+    let (folder, families) = damaged();
     families.drop_range(PACKED, b"a0006", b"a0007").unwrap();
-    corrupt(families.compact_packed(), ".sst");
-    let row = [(b"row".to_vec(), Some(vec![1]))];
-    corrupt(families.put(&row), ".sst");
-    corrupt(families.ingest(RECORDS, &mut run("b", 8)), ".sst");
-    corrupt(keys(&families, PACKED), ".sst");
-    assert_eq!(keys(&families, RECORDS).unwrap().len(), 8);
+    families.drop_range(PACKED, b"c0002", b"c0004").unwrap();
+    assert!(families.takes_runs(PACKED));
+    families.compact_packed().unwrap();
+    assert!(!families.takes_runs(PACKED));
+    let check = |families: &RocksFamilies| {
+        corrupt(keys(families, PACKED), ".sst");
+        assert!(families.get(PACKED, b"a0007").unwrap().is_some());
+        assert_eq!(families.get(PACKED, b"a0006").unwrap(), None);
+        assert_eq!(families.get(PACKED, b"c0002").unwrap(), None);
+        assert_eq!(families.get(PACKED, b"c0003").unwrap(), None);
+        assert!(families.get(PACKED, b"c0004").unwrap().is_some());
+        assert_eq!(keys(families, RECORDS).unwrap().len(), 8);
+    };
+    check(&families);
+    families.put(&[(b"row".to_vec(), Some(vec![1]))]).unwrap();
+    families.ingest(RECORDS, &mut run("b", 8)).unwrap();
+    families.drop_range(RECORDS, b"b", b"c").unwrap();
+    // It takes what has no other place, and drops, although nothing else is left to do with it.
+    families.ingest(PACKED, &mut run("d", 2)).unwrap();
+    families.drop_range(PACKED, b"d0000", b"d0001").unwrap();
+    families.flush().unwrap();
+    families.compact_packed().unwrap();
+    check(&families);
     drop(families);
     let families = RocksFamilies::open(folder.path()).unwrap();
-    families.put(&row).unwrap();
-    families.flush().unwrap();
+    check(&families);
+    assert_eq!(families.get(PACKED, b"d0000").unwrap(), None);
+    assert!(families.get(PACKED, b"d0001").unwrap().is_some());
+    assert!(families.get(Family::Rows, b"row").unwrap().is_some());
+}
+
+#[test]
+fn whoever_writes_first_after_the_damage_was_met_does_not_notice() {
+    for write in 0..3 {
+        let (_folder, families) = damaged();
+        families.drop_range(PACKED, b"a0006", b"a0007").unwrap();
+        families.flush().unwrap();
+        // Not yet flushed when the database stops, and dropped all the same.
+        families.drop_range(PACKED, b"c0001", b"c0005").unwrap();
+        families
+            .read(PACKED, |database, cf| {
+                let db = &database.db;
+                db.compact_range_cf(cf, Some(b"a"), Some(b"b"));
+                corrupt(database.refuse_stopped(), ".sst");
+                Ok(())
+            })
+            .unwrap();
+        match write {
+            0 => drop(families.ingest(PACKED, &mut run("b", 8)).unwrap()),
+            1 => families.drop_range(PACKED, b"c0006", b"c0007").unwrap(),
+            _ => families.flush().unwrap(),
+        }
+        assert_eq!(families.get(PACKED, b"c0001").unwrap(), None, "{write}");
+        assert!(families.get(PACKED, b"c0005").unwrap().is_some());
+        assert_eq!(
+            families.get(PACKED, b"b0007").unwrap().is_some(),
+            write == 0
+        );
+        assert_eq!(
+            families.get(PACKED, b"c0006").unwrap().is_none(),
+            write == 1
+        );
+    }
+}
+
+#[test]
+fn a_family_begun_anew_has_no_damage() {
+    let (folder, families) = damaged();
+    families.compact_packed().unwrap();
+    families.renew(PACKED).unwrap();
+    assert!(families.takes_runs(PACKED));
+    assert_eq!(keys(&families, PACKED).unwrap(), Vec::<String>::new());
+    families.ingest(PACKED, &mut run("a", 2)).unwrap();
+    families.compact_packed().unwrap();
+    assert!(families.takes_runs(PACKED));
+    drop(families);
+    // A crash before the new one was made, and one before the old one was gone.
+    let removed = packed(&folder).with_extension("removed");
+    fs::create_dir(&removed).unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    assert_eq!(keys(&families, PACKED).unwrap().len(), 2);
+    assert!(!removed.exists());
+    drop(families);
+    fs::rename(packed(&folder), &removed).unwrap();
+    let families = RocksFamilies::open(folder.path()).unwrap();
+    assert_eq!(keys(&families, PACKED).unwrap().len(), 0);
+    assert!(!removed.exists());
+}
+
+#[test]
+fn a_packed_family_that_is_gone_is_damage() {
+    let (folder, families) = damaged();
+    drop(families);
+    fs::remove_dir_all(packed(&folder)).unwrap();
+    corrupt(RocksFamilies::open(folder.path()), "CURRENT");
 }
 
 #[test]
@@ -266,7 +368,9 @@ proptest! {
         let changes: Vec<_> = (0..9).map(small).map(|(k, v)| (k, Some(v.to_vec()))).collect();
         families.put(&changes).unwrap();
         drop(families);
-        let damaged = files(folder.path(), "sst").swap_remove(file);
+        let mut tables = files(folder.path(), "sst");
+        tables.extend(files(&packed(&folder), "sst"));
+        let damaged = tables.swap_remove(file);
         let len = fs::metadata(&damaged).unwrap().len();
         flip(&damaged, (len as f64 * at) as u64);
         match RocksFamilies::open(folder.path()) {
