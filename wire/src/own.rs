@@ -183,6 +183,10 @@ fn write_length(
 ) -> Result<()> {
     let long = || anyhow!("{} is longer than its length can say", length.unwrap_or(0));
     if form.is_flexible() {
+        // Kafka refuses to read longer strings, though a compact length could say more.
+        if matches!(width, Length::Two) && length > Some(i16::MAX as usize) {
+            return Err(long());
+        }
         let compact = length.map_or(Some(0), |length| u32::try_from(length).ok()?.checked_add(1));
         write_varint(compact.ok_or_else(long)?, out);
         return Ok(());

@@ -3,7 +3,7 @@
 //! The decoders allocate by the counts that they read. So this comes before them, walks once over the body, allocates
 //! nothing, and lets pass only what is a whole message of its version: each length within the bytes that remain (an
 //! array's by the least size of its elements), strings in UTF-8, nulls where the version has them, tagged fields of exactly
-//! the size they say and in ascending order, and nothing left over.
+//! the size they say and in ascending order, no more of anything than Kafka takes itself, and nothing left over.
 //!
 //! What passes can still grow when it is decoded: an element of two bytes may become a structure of a hundred. The walk adds
 //! up what the structures will need and stops at [`decoded_limit_bytes`]. Strings and bytes need nothing: they share the
@@ -34,6 +34,8 @@ pub enum Problem {
         min_bytes: usize,
         remaining: usize,
     },
+    #[error("has length {length}: Kafka 4.4 takes {limit} at most")]
+    OverLimit { length: usize, limit: usize },
     #[error("is null, which it must not be in this version")]
     Null,
     #[error("is not valid UTF-8")]
@@ -52,6 +54,18 @@ pub enum Problem {
     Memory { limit: usize },
     #[error("is followed by {0} bytes")]
     Trailing(usize),
+}
+
+// What Kafka 4.4's own decoders take at most, whatever the bytes that remain (`MessageUtil`).
+const MAX_ARRAY_LENGTH: usize = 1_000_000;
+const MAX_TAGGED_FIELDS: usize = 10_000;
+const MAX_STRING_BYTES: usize = i16::MAX as usize;
+
+fn within(length: usize, limit: usize) -> Result<usize, Problem> {
+    if length > limit {
+        return Err(Problem::OverLimit { length, limit });
+    }
+    Ok(length)
 }
 
 /// How much memory the structures of a message may need whose body has so many bytes: eight times as many and a mebibyte,
@@ -157,6 +171,8 @@ impl Walk<'_> {
             Kind::Fixed(bytes) => self.cursor.take(bytes).map(drop),
             Kind::String => {
                 let bytes = self.bytes(Length::Two, is_nullable)?;
+                // A compact length could say more.
+                within(bytes.len(), MAX_STRING_BYTES)?;
                 match std::str::from_utf8(bytes) {
                     Ok(_) => Ok(()),
                     Err(_) => Err(Problem::NotUtf8),
@@ -199,6 +215,7 @@ impl Walk<'_> {
                 remaining,
             });
         }
+        within(count, MAX_ARRAY_LENGTH)?;
         self.charge(count.saturating_mul(decoded_bytes))?;
         if let Kind::Fixed(_) = kind {
             return self.cursor.take(needed).map(drop);
@@ -244,8 +261,8 @@ impl Walk<'_> {
         self.field = FIELD;
         let mut before = None;
         let mut unknown_bytes = FIRST_UNKNOWN_TAG_BYTES;
-        // Each takes two bytes at least, so that a count from outside ends with the body.
-        for _ in 0..self.cursor.varint()? {
+        let count = within(self.cursor.varint()? as usize, MAX_TAGGED_FIELDS)?;
+        for _ in 0..count {
             self.field = FIELD;
             let tag = self.cursor.varint()?;
             if before.is_some_and(|before| tag <= before) {
