@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod budget;
+pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod identity;

@@ -5,7 +5,6 @@
 
 mod api_versions;
 mod broker;
-mod clock;
 mod fetch;
 mod ids;
 mod list_offsets;

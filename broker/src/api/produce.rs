@@ -5,7 +5,8 @@
 
 use super::refusal::Refused;
 use super::topics::{self, Led};
-use super::{Call, Reply, clock, code, text};
+use super::{Call, Reply, code, text};
+use crate::clock;
 use crate::engine::AppendError;
 use crate::metadata::is_internal;
 use crate::partition::Appended;

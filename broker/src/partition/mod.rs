@@ -30,7 +30,7 @@ mod tracked;
 pub use codec::DecodeError;
 pub use command::{Append, Appended, Command, Origin, Output, Refusal, SetLogStart};
 pub use committed::Fault;
-pub use config::{CleanupPolicy, Compression, TimestampType, TopicConfig};
+pub use config::TopicConfig;
 pub use producer::ProducerRefusal;
 pub use shared::{Mark, PartitionView, Positions, Role, WaitEnded};
 pub use state::Partition;

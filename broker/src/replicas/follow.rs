@@ -4,7 +4,7 @@ use super::topic::{HostedTopic, Hosting};
 use crate::config::{self, BrokerConfig, DynamicSettings, Level, TopicSettings};
 use crate::engine::Engine;
 use crate::metadata::{BrokerId, Image, Resource, Topic};
-use crate::partition::{CleanupPolicy, Compression, TimestampType, TopicConfig};
+use crate::partition::TopicConfig;
 use crate::raft::ports::GroupId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -173,29 +173,5 @@ fn settings(name: &str, configs: &BTreeMap<String, String>) -> TopicSettings {
 
 /// What the engine must know of it.
 fn engine_config(config: &config::TopicConfig, broker: &BrokerConfig) -> TopicConfig {
-    let policy = config.cleanup_policy;
-    TopicConfig {
-        max_message_bytes: config.max_message_bytes,
-        message_timestamp_type: match config.message_timestamp_type {
-            config::TimestampType::CreateTime => TimestampType::CreateTime,
-            config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
-        },
-        message_timestamp_before_max_ms: config.message_timestamp_before_max_ms,
-        message_timestamp_after_max_ms: config.message_timestamp_after_max_ms,
-        // Compressed anew, if at all, before they are appended.
-        compression: Compression::Producer,
-        // Neither policy: nothing is ever removed.
-        retention_ms: config.retention_ms.filter(|_| policy.deletes),
-        retention_bytes: config.retention_bytes.filter(|_| policy.deletes),
-        cleanup_policy: match (policy.deletes, policy.compacts) {
-            (_, false) => CleanupPolicy::Delete,
-            (false, true) => CleanupPolicy::Compact,
-            (true, true) => CleanupPolicy::CompactAndDelete,
-        },
-        min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
-        min_compaction_lag_ms: config.min_compaction_lag_ms,
-        max_compaction_lag_ms: config.max_compaction_lag_ms,
-        delete_retention_ms: config.delete_retention_ms,
-        producer_id_expiration_ms: broker.producer_id_expiration_ms.into(),
-    }
+    TopicConfig::of(config, broker.producer_id_expiration_ms.into())
 }
