@@ -17,10 +17,7 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{path}: {error}")]
-    Io {
-        path: String,
-        error: std::io::Error,
-    },
+    Io { path: String, error: std::io::Error },
     #[error("{path}: {reason}")]
     Malformed { path: String, reason: String },
     #[error("{path} is of node {found}, and node.id is {node_id}")]
@@ -120,7 +117,11 @@ fn read(directory: &Path) -> Result<Option<Identity>, Error> {
     };
     match get("version")? {
         "1" => {}
-        other => return Err(malformed(format!("version is {other}, this release reads 1"))),
+        other => {
+            return Err(malformed(format!(
+                "version is {other}, this release reads 1"
+            )));
+        }
     }
     let node_id = get("node.id")?;
     Ok(Some(Identity {
@@ -193,7 +194,10 @@ mod tests {
         let again = establish(&directories, 3, || unreachable!("it has one")).unwrap();
         assert_eq!(first, again);
         let other = establish(&directories, 4, new_id).unwrap_err();
-        assert!(matches!(other, Error::OtherNode { found: 3, .. }), "{other}");
+        assert!(
+            matches!(other, Error::OtherNode { found: 3, .. }),
+            "{other}"
+        );
     }
 
     #[test]
@@ -219,7 +223,10 @@ mod tests {
         for (text, reason) in [
             ("version=1\nnode.id=3\n", "cluster.id is missing"),
             ("version=7\nnode.id=3\ncluster.id=x\n", "version is 7"),
-            ("version=1\nnode.id=three\ncluster.id=x\n", "node.id is three"),
+            (
+                "version=1\nnode.id=three\ncluster.id=x\n",
+                "node.id is three",
+            ),
         ] {
             std::fs::write(root.path().join(FILE), text).unwrap();
             let refused = establish(&[root.path().to_owned()], 3, new_id).unwrap_err();

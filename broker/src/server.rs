@@ -69,13 +69,8 @@ impl Server {
         let metadata = engine.metadata().ok_or_else(no_metadata)?;
         register(&metadata, &config, &listening).await?;
         let stop = CancellationToken::new();
-        let replicas = Replicas::start(
-            engine,
-            metadata.clone(),
-            config.clone(),
-            stop.clone(),
-        )
-        .await;
+        let replicas =
+            Replicas::start(engine, metadata.clone(), config.clone(), stop.clone()).await;
         let limits = Arc::new(limits(&config));
         let broker = Arc::new(Broker::new(BrokerParts {
             config,
@@ -111,7 +106,10 @@ impl Server {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(GRACE, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::info!("requests that still wait are left without an answer");
         }
         drop(self.broker);
@@ -144,8 +142,10 @@ fn engine_options(config: &BrokerConfig) -> EngineOptions {
     let keep = &mut options.housekeeping;
     keep.retention_check_interval = ms(config.log_retention_check_interval_ms);
     keep.cleaner_backoff = ms(config.log_cleaner_backoff_ms);
-    keep.cleaner_buffer_bytes = usize::try_from(config.log_cleaner_dedupe_buffer_size).unwrap_or(usize::MAX);
-    keep.producer_expiry_check_interval = ms(config.producer_id_expiration_check_interval_ms.into());
+    keep.cleaner_buffer_bytes =
+        usize::try_from(config.log_cleaner_dedupe_buffer_size).unwrap_or(usize::MAX);
+    keep.producer_expiry_check_interval =
+        ms(config.producer_id_expiration_check_interval_ms.into());
     options
 }
 
@@ -155,10 +155,14 @@ fn limits(config: &BrokerConfig) -> Limits {
         max_connections: count(config.max_connections),
         max_per_address: count(config.max_connections_per_ip),
         max_by_address: config.max_connections_by_address.clone(),
-        idle: Duration::from_millis(u64::try_from(config.connections_max_idle_ms).unwrap_or(u64::MAX / 4)),
+        idle: Duration::from_millis(
+            u64::try_from(config.connections_max_idle_ms).unwrap_or(u64::MAX / 4),
+        ),
         max_request_bytes: config.socket_request_max_bytes,
         backlog: u32::try_from(config.socket_listen_backlog_size).unwrap_or(1024),
-        requests: Budget::new(usize::try_from(config.queued_max_request_bytes).unwrap_or(MEMORY_BYTES)),
+        requests: Budget::new(
+            usize::try_from(config.queued_max_request_bytes).unwrap_or(MEMORY_BYTES),
+        ),
         open: Default::default(),
     }
 }
@@ -185,9 +189,17 @@ async fn bind(config: &BrokerConfig, listener: &Listener) -> std::io::Result<Lis
     let port = listener.port;
     if listener.host.is_empty() {
         // Every interface, of both families where there are two.
-        let both = net::listen(&listener.name, (Ipv6Addr::UNSPECIFIED, port).into(), backlog);
+        let both = net::listen(
+            &listener.name,
+            (Ipv6Addr::UNSPECIFIED, port).into(),
+            backlog,
+        );
         return both.or_else(|_| {
-            net::listen(&listener.name, (Ipv4Addr::UNSPECIFIED, port).into(), backlog)
+            net::listen(
+                &listener.name,
+                (Ipv4Addr::UNSPECIFIED, port).into(),
+                backlog,
+            )
         });
     }
     let mut last = None;
@@ -208,7 +220,9 @@ async fn register(
 ) -> Result<(), Error> {
     let mut endpoints = Vec::new();
     for advertised in &config.advertised_listeners {
-        let bound = listening.iter().find(|(listener, _)| listener.name == advertised.name);
+        let bound = listening
+            .iter()
+            .find(|(listener, _)| listener.name == advertised.name);
         let port = match (advertised.port, bound) {
             (0, Some((_, bound))) => bound.address.port(),
             (port, _) => port,
@@ -230,10 +244,15 @@ async fn register(
     };
     let deadline = Instant::now() + METADATA_PATIENCE;
     loop {
-        let registered = metadata.submit(Command::RegisterBroker(broker.clone())).await;
+        let registered = metadata
+            .submit(Command::RegisterBroker(broker.clone()))
+            .await;
         match registered {
             Ok(_) => return Ok(()),
-            Err(crate::raft::Failure::NotLeader { .. } | crate::raft::Failure::Refused(metadata::Refusal::NotLeader { .. })) => {
+            Err(
+                crate::raft::Failure::NotLeader { .. }
+                | crate::raft::Failure::Refused(metadata::Refusal::NotLeader { .. }),
+            ) => {
                 if Instant::now() >= deadline {
                     return Err(Error::NoLeader);
                 }
@@ -246,7 +265,10 @@ async fn register(
 
 /// This machine's name, when it leads back here; clients on the same machine can do with `localhost`.
 async fn own_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let resolves = match tokio::net::lookup_host((name.as_str(), 0)).await {
         Ok(mut addresses) => addresses.next().is_some(),
         Err(_) => false,

@@ -1,8 +1,8 @@
 //! ApiVersions: what this broker speaks. Derived from the table of what is served.
 
 use super::{Call, Reply, SERVED, code};
-use millrace_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use millrace_wire::messages::ApiVersionsRequest;
+use millrace_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use millrace_wire::{ApiKey, ErrorCode};
 
 pub async fn handle(call: &Call, request: ApiVersionsRequest) -> Reply<ApiVersionsResponse> {

@@ -1,9 +1,9 @@
 //! What all requests share.
 
 use super::fetch::Sessions;
+use crate::budget::Budget;
 use crate::config::{BrokerConfig, DynamicSettings, Level};
 use crate::metadata::{self, Image, Resource};
-use crate::budget::Budget;
 use crate::replicas::Replicas;
 use std::sync::Arc;
 
@@ -56,6 +56,9 @@ impl Broker {
 
 fn stored(image: &Image, resource: &Resource, level: Level) -> DynamicSettings {
     let configs = image.configs(resource);
-    let pairs = configs.into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
+    let pairs = configs
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     DynamicSettings::from_stored(pairs, level).0
 }

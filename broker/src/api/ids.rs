@@ -21,7 +21,9 @@ pub fn id_text(id: &Uuid) -> String {
         21 => (bits << 4) & 0x3f,
         _ => (bits >> (122 - 6 * at)) & 0x3f,
     };
-    (0..22).map(|at| char::from(ALPHABET[digit(at) as usize])).collect()
+    (0..22)
+        .map(|at| char::from(ALPHABET[digit(at) as usize]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -32,7 +34,10 @@ mod tests {
     fn an_id_is_printed_as_kafka_prints_it() {
         // org.apache.kafka.common.Uuid: ONE_UUID and the largest.
         assert_eq!(id_text(&Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(id_text(&Uuid::from_u128(u128::MAX)), "_____________________w");
+        assert_eq!(
+            id_text(&Uuid::from_u128(u128::MAX)),
+            "_____________________w"
+        );
         assert_eq!(id_text(&Uuid::from_u128(0)), "AAAAAAAAAAAAAAAAAAAAAA");
     }
 }

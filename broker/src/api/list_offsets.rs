@@ -56,13 +56,19 @@ pub async fn handle(call: &Call, request: ListOffsetsRequest) -> Reply<ListOffse
         let mut answer = ListOffsetsTopicResponse::default();
         for partition in &topic.partitions {
             let led = found.and_then(|topic| {
-                topics::led(topic, partition.partition_index, partition.current_leader_epoch)
+                topics::led(
+                    topic,
+                    partition.partition_index,
+                    partition.current_leader_epoch,
+                )
             });
             let result = match led {
                 Ok(led) => find(led, partition.timestamp, mark, call.version).await,
                 Err(error) => Err(error.into()),
             };
-            answer.partitions.push(entry(&topic.name, partition, result));
+            answer
+                .partitions
+                .push(entry(&topic.name, partition, result));
         }
         answer.name = topic.name;
         response.topics.push(answer);
@@ -79,7 +85,12 @@ fn entry(
     entry.partition_index = partition.partition_index;
     let found = result.unwrap_or_else(|refused| {
         if refused.code == ErrorCode::KafkaStorageError {
-            tracing::error!(topic = &***topic, partition = partition.partition_index, reason = refused.message, "cannot look up an offset");
+            tracing::error!(
+                topic = &***topic,
+                partition = partition.partition_index,
+                reason = refused.message,
+                "cannot look up an offset"
+            );
         }
         entry.error_code = code(refused.code);
         NOTHING
@@ -91,7 +102,9 @@ fn entry(
 }
 
 async fn find(led: Led, timestamp: i64, mark: Mark, version: i16) -> Result<Found, Refused> {
-    let since = SPECIAL_SINCE.iter().find(|(special, _)| *special == timestamp);
+    let since = SPECIAL_SINCE
+        .iter()
+        .find(|(special, _)| *special == timestamp);
     if since.is_some_and(|(_, since)| version < *since) {
         return Err(ErrorCode::UnsupportedVersion.into());
     }
@@ -105,7 +118,10 @@ async fn find(led: Led, timestamp: i64, mark: Mark, version: i16) -> Result<Foun
         LATEST => Ok(at(positions.at(mark), led.epoch())),
         EARLIEST | EARLIEST_LOCAL => {
             let epoch = led.handle.view().epoch_at(positions.log_start);
-            Ok(at(positions.log_start, epoch.unwrap_or_else(|| led.epoch())))
+            Ok(at(
+                positions.log_start,
+                epoch.unwrap_or_else(|| led.epoch()),
+            ))
         }
         // Nothing is in tiered storage, and nothing is on its way there.
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(NOTHING),
@@ -155,6 +171,9 @@ mod tests {
         let topic = TopicName(text("t"));
         let entry = entry(&topic, &partition, Err(ErrorCode::FencedLeaderEpoch.into()));
         assert_eq!(entry.error_code, code(ErrorCode::FencedLeaderEpoch));
-        assert_eq!((entry.offset, entry.timestamp, entry.leader_epoch), (-1, -1, -1));
+        assert_eq!(
+            (entry.offset, entry.timestamp, entry.leader_epoch),
+            (-1, -1, -1)
+        );
     }
 }

@@ -55,8 +55,15 @@ pub async fn handle(call: &Call, request: MetadataRequest) -> Reply<MetadataResp
         response.cluster_authorized_operations = CLUSTER_OPERATIONS;
     }
     response.topics = match topics {
-        None => image.topics.values().map(|topic| answer.topic(topic)).collect(),
-        Some(topics) => topics.iter().map(|topic| answer.asked(topic, call.version)).collect(),
+        None => image
+            .topics
+            .values()
+            .map(|topic| answer.topic(topic))
+            .collect(),
+        Some(topics) => topics
+            .iter()
+            .map(|topic| answer.asked(topic, call.version))
+            .collect(),
     };
     Reply::Answer(response)
 }
@@ -87,7 +94,10 @@ async fn create_missing(call: &Call, topics: &[MetadataRequestTopic], is_allowed
     }
     for name in missing {
         match broker.auto_create(name).await {
-            Ok(topic) => tracing::info!(topic = topic.name, "topic made because a client asked for it"),
+            Ok(topic) => tracing::info!(
+                topic = topic.name,
+                "topic made because a client asked for it"
+            ),
             // The answer says that it does not exist.
             Err(Refused { message, .. }) => {
                 tracing::info!(topic = &***name, message, "topic is not made");

@@ -47,7 +47,10 @@ pub struct Call {
 impl Call {
     /// Keeps memory taken until the answer is sent.
     fn hold(&self, share: Share) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(share);
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(share);
     }
 }
 

@@ -66,7 +66,9 @@ pub async fn handle(call: &Call, request: ProduceRequest) -> Reply<ProduceRespon
     let mut response = ProduceResponse::default();
     let mut moved = false;
     for (name, topic_id, steps) in begun {
-        let answers = steps.into_iter().map(|(index, step)| end(index, step, deadline));
+        let answers = steps
+            .into_iter()
+            .map(|(index, step)| end(index, step, deadline));
         let mut topic = TopicProduceResponse::default();
         topic.partition_responses = join_all(answers).await;
         moved |= topic
@@ -187,7 +189,9 @@ fn check_batch(version: i16, records: &[u8]) -> Result<Option<BatchHeader>, Refu
     if version < ZSTD && header.attributes.compression() == Ok(Compression::Zstd) {
         return Err(Refused::new(
             ErrorCode::UnsupportedCompressionType,
-            format!("Produce requests with version {version} are not allowed to use ZStandard compression"),
+            format!(
+                "Produce requests with version {version} are not allowed to use ZStandard compression"
+            ),
         ));
     }
     Ok(Some(header))

@@ -28,7 +28,9 @@ pub fn as_configured(
     }
     let corrupt = |why: String| Refused::new(ErrorCode::CorruptMessage, why);
     let batch = Batch::decode(batch).map_err(|error| corrupt(error.to_string()))?;
-    batch.verify_crc().map_err(|error| corrupt(error.to_string()))?;
+    batch
+        .verify_crc()
+        .map_err(|error| corrupt(error.to_string()))?;
     rebuild(&batch, wanted).map_err(corrupt)
 }
 
@@ -39,7 +41,9 @@ fn rebuild(batch: &Batch, compression: Compression) -> Result<Bytes, String> {
         compression,
         ..settings
     });
-    let records = batch.records(MAX_DECOMPRESSED_BYTES).map_err(|error| error.to_string())?;
+    let records = batch
+        .records(MAX_DECOMPRESSED_BYTES)
+        .map_err(|error| error.to_string())?;
     for record in records {
         let record = record.map_err(|error| error.to_string())?;
         builder.push_record(header.timestamp_ms(&record), record);
@@ -61,7 +65,12 @@ mod tests {
             ..Default::default()
         });
         for value in ["a", "bb", "ccc"] {
-            builder.push(1_000, Some("key".into()), Some(value.into()), Default::default());
+            builder.push(
+                1_000,
+                Some("key".into()),
+                Some(value.into()),
+                Default::default(),
+            );
         }
         builder.build().unwrap()
     }
@@ -73,10 +82,17 @@ mod tests {
         let stored = as_configured(sent.clone(), Some(header), CompressionType::Zstd(3)).unwrap();
         let (sent, stored) = (Batch::decode(sent).unwrap(), Batch::decode(stored).unwrap());
         stored.verify_crc().unwrap();
-        assert_eq!(stored.header().attributes.compression(), Ok(Compression::Zstd));
+        assert_eq!(
+            stored.header().attributes.compression(),
+            Ok(Compression::Zstd)
+        );
         assert_eq!(stored.header().base_sequence, 3);
         let records = |batch: &Batch| -> Vec<_> {
-            batch.records(1 << 20).unwrap().map(Result::unwrap).collect()
+            batch
+                .records(1 << 20)
+                .unwrap()
+                .map(Result::unwrap)
+                .collect()
         };
         assert_eq!(records(&sent), records(&stored));
     }
@@ -86,7 +102,10 @@ mod tests {
         let sent = batch(Compression::Lz4);
         let header = Some(BatchHeader::decode(&sent).unwrap());
         for wanted in [CompressionType::Producer, CompressionType::Lz4(9)] {
-            assert_eq!(as_configured(sent.clone(), header, wanted), Ok(sent.clone()));
+            assert_eq!(
+                as_configured(sent.clone(), header, wanted),
+                Ok(sent.clone())
+            );
         }
     }
 

@@ -43,7 +43,9 @@ pub fn find<'a>(
 ) -> Result<&'a Arc<HostedTopic>, ErrorCode> {
     match by_id {
         true => hosting.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId),
-        false => hosting.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition),
+        false => hosting
+            .topic(name)
+            .ok_or(ErrorCode::UnknownTopicOrPartition),
     }
 }
 
@@ -53,7 +55,9 @@ pub fn led(topic: &Arc<HostedTopic>, partition: i32, client_epoch: i32) -> Resul
     if !topic.has(partition) {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
-    let handle = topic.partition(partition).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let handle = topic
+        .partition(partition)
+        .ok_or(ErrorCode::NotLeaderOrFollower)?;
     let positions = handle.positions();
     let current = epoch(&positions);
     if client_epoch >= 0 && client_epoch < current {
@@ -109,7 +113,10 @@ impl Broker {
     pub async fn await_replicas(&self) {
         let version = self.metadata.image().version;
         let caught_up = self.replicas.caught_up(version);
-        if tokio::time::timeout(REPLICAS_PATIENCE, caught_up).await.is_err() {
+        if tokio::time::timeout(REPLICAS_PATIENCE, caught_up)
+            .await
+            .is_err()
+        {
             tracing::warn!("replicas are not made or deleted yet; that goes on");
         }
     }

@@ -217,13 +217,19 @@ impl Handle {
     pub fn max_timestamp(&self) -> Result<Option<i64>, ReadError> {
         let positions = self.positions();
         let (from, upto) = (positions.log_start, positions.high_watermark);
-        Ok(self.shared.shard.max_timestamp(self.shared.group, from, upto)?)
+        Ok(self
+            .shared
+            .shard
+            .max_timestamp(self.shared.group, from, upto)?)
     }
 
     /// About how many bytes a reader at `from` finds below `upto`. Nothing is read.
     pub fn bytes_between(&self, from: Offset, upto: Offset) -> u64 {
         // A partition that is gone is noticed by who reads it.
-        let bytes = self.shared.shard.bytes_between(self.shared.group, from, upto);
+        let bytes = self
+            .shared
+            .shard
+            .bytes_between(self.shared.group, from, upto);
         bytes.unwrap_or(0)
     }
 

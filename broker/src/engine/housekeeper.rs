@@ -6,8 +6,8 @@
 
 use super::LOCK;
 use super::hosted::{Hosted, Shared, fresh_salt};
-use crate::metadata;
 use super::pace::{Pace, RETENTION_FLOOR, SEALING_FLOOR};
+use crate::metadata;
 use crate::partition::cleaner::LastOfProducer;
 use crate::partition::compaction;
 use crate::partition::{Command, Role, SetLogStart};

@@ -40,9 +40,7 @@ impl MetadataHost {
             reason,
         };
         if !shard.group_ids().contains(&GROUP) {
-            shard
-                .create(&[(GROUP, vec![SOLE_PEER])])
-                .map_err(broken)?;
+            shard.create(&[(GROUP, vec![SOLE_PEER])]).map_err(broken)?;
         }
         let start = shard.start(GROUP).map_err(broken)?;
         let machine = match start.machine.is_empty() {

@@ -20,16 +20,16 @@ mod tests;
 pub use handle::{AppendError, Handle, ReadError};
 pub use housekeeper::HousekeepingOptions;
 
+use crate::metadata;
 use crate::partition::TopicConfig;
 use crate::raft::ports::{GroupId, PeerId};
 use crate::raft::settings::Settings;
 use crate::storage::shard::ShardOptions;
 use crate::storage::stats::Stats;
 use crate::storage::{self, families};
-use crate::metadata;
 use hosted::Hosted;
-use metadata_host::MetadataHost;
 use housekeeper::{Housekeeper, Request};
+use metadata_host::MetadataHost;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -153,7 +153,10 @@ impl Engine {
 
     /// The cluster's metadata, when its directory is online.
     pub fn metadata(&self) -> Option<metadata::Handle> {
-        let mut hosts = self.shards.iter().filter_map(|shard| shard.hosted.metadata.as_ref());
+        let mut hosts = self
+            .shards
+            .iter()
+            .filter_map(|shard| shard.hosted.metadata.as_ref());
         hosts.next().map(MetadataHost::handle)
     }
 

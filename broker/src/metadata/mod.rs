@@ -14,8 +14,8 @@ mod placement;
 
 pub use command::{Command, NewTopic, Output, Placement, Refusal};
 pub use handle::{Error, Handle, Submit};
-pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
 pub use image::is_internal;
+pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
 pub use machine::{Fault, Machine};
 pub use placement::Refusal as PlacementRefusal;
 

@@ -87,7 +87,9 @@ async fn read_all(
         };
         let (mut request, memory) = frame::read_body(&mut reader, length, &limits.requests).await?;
         let header = decode_request_header(&mut request);
-        let overlaps = header.as_ref().is_ok_and(|header| api::may_overlap(header.api_key));
+        let overlaps = header
+            .as_ref()
+            .is_ok_and(|header| api::may_overlap(header.api_key));
         let turn = match overlaps {
             true => Turn::Shared {
                 _guard: turns.clone().read_owned().await,

@@ -34,8 +34,13 @@ pub enum Ended {
 
 fn explain(length: i32, limit: i32) -> String {
     match length.to_be_bytes() {
-        [0x16, 0x03, ..] => "which is the beginning of TLS: this listener speaks plaintext".to_owned(),
-        [b'G', b'E', b'T', b' '] | [b'P', b'O', b'S', b'T'] | [b'H', b'E', b'A', b'D'] | [b'P', b'U', b'T', b' '] => {
+        [0x16, 0x03, ..] => {
+            "which is the beginning of TLS: this listener speaks plaintext".to_owned()
+        }
+        [b'G', b'E', b'T', b' ']
+        | [b'P', b'O', b'S', b'T']
+        | [b'H', b'E', b'A', b'D']
+        | [b'P', b'U', b'T', b' '] => {
             "which is the beginning of HTTP: this listener speaks Kafka's protocol".to_owned()
         }
         _ if length < 0 => "which is less than none".to_owned(),
@@ -146,7 +151,11 @@ mod tests {
         assert!(why(b"GET / HTTP/1.1\r\n").await.contains("HTTP"));
         assert!(why(&[0x16, 0x03, 0x01, 0x02, 0x00]).await.contains("TLS"));
         assert!(why(&[0xff; 4]).await.contains("less than none"));
-        assert!(why(&i32::MAX.to_be_bytes()).await.contains("socket.request.max.bytes"));
+        assert!(
+            why(&i32::MAX.to_be_bytes())
+                .await
+                .contains("socket.request.max.bytes")
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,7 +163,9 @@ mod tests {
         let (mut client, mut server) = tokio::io::duplex(1 << 20);
         let budget = Budget::new(1 << 20);
         let sent = frame(&vec![7; 2 * FIRST_BYTES]);
-        tokio::io::AsyncWriteExt::write_all(&mut client, &sent[..FIRST_BYTES + 9]).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut client, &sent[..FIRST_BYTES + 9])
+            .await
+            .unwrap();
         let length = read_length(&mut server, IDLE, LIMIT).await.unwrap();
         let ended = read_body(&mut server, length, &budget).await.map(|_| ());
         assert!(matches!(ended, Err(Ended::Stalled)));

@@ -48,7 +48,11 @@ struct Counted {
 
 impl Open {
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .sum()
     }
 }
 
@@ -79,7 +83,12 @@ impl Limits {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut open = self.limits.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .limits
+            .open
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -135,21 +144,34 @@ impl Listening {
                     (socket, SocketAddr::new(ip, address.port()))
                 }
                 Err(error) => {
-                    complain(&complaints, |more| tracing::error!(listener = &*self.name, %error, more, "cannot accept a connection"));
+                    complain(
+                        &complaints,
+                        |more| tracing::error!(listener = &*self.name, %error, more, "cannot accept a connection"),
+                    );
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
             };
             match limits.admit(address.ip()) {
                 Err(why) => {
-                    complain(&complaints, |more| tracing::warn!(%address, why, more, "connection refused"));
+                    complain(
+                        &complaints,
+                        |more| tracing::warn!(%address, why, more, "connection refused"),
+                    );
                 }
                 Ok(counted) => {
                     let caller = Arc::new(Caller {
                         listener: self.name.clone(),
                         address,
                     });
-                    let served = one(socket, broker.clone(), caller, counted, complaints.clone(), stop.clone());
+                    let served = one(
+                        socket,
+                        broker.clone(),
+                        caller,
+                        counted,
+                        complaints.clone(),
+                        stop.clone(),
+                    );
                     tasks.spawn(served);
                 }
             }
@@ -168,7 +190,10 @@ async fn one(
     let address = caller.address;
     let limits = counted.limits.clone();
     if let Some(why) = connection::serve(socket, broker, caller, limits, stop).await {
-        complain(&complaints, |more| tracing::warn!(%address, why, more, "connection closed"));
+        complain(
+            &complaints,
+            |more| tracing::warn!(%address, why, more, "connection closed"),
+        );
     }
     drop(counted);
 }
@@ -209,7 +234,13 @@ mod tests {
         let _second = limits.admit(address(1)).unwrap();
         assert!(limits.admit(address(1)).err().unwrap().contains("per.ip"));
         let _third = limits.admit(address(2)).unwrap();
-        assert!(limits.admit(address(3)).err().unwrap().contains("(max.connections)"));
+        assert!(
+            limits
+                .admit(address(3))
+                .err()
+                .unwrap()
+                .contains("(max.connections)")
+        );
         drop(first);
         assert!(limits.admit(address(9)).is_err(), "its override is none");
         let _again = limits.admit(address(1)).unwrap();

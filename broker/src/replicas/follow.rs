@@ -50,8 +50,12 @@ impl Follower {
         for (topic, topic_config) in changed {
             self.host(topic, topic_config, &config);
         }
-        self.hosted.retain(|name, _| image.topics.contains_key(&**name));
-        let names = self.hosted.iter().map(|(name, hosted)| (hosted.topic.id, name.clone()));
+        self.hosted
+            .retain(|name, _| image.topics.contains_key(&**name));
+        let names = self
+            .hosted
+            .iter()
+            .map(|(name, hosted)| (hosted.topic.id, name.clone()));
         Hosting {
             version: image.version,
             is_complete,
@@ -64,7 +68,10 @@ impl Follower {
     fn take_defaults(&mut self, image: &Image) -> bool {
         let read = |resource: Resource, level| {
             let configs = image.configs(&resource);
-            let pairs = configs.into_iter().flatten().map(|(n, v)| (n.as_str(), v.as_str()));
+            let pairs = configs
+                .into_iter()
+                .flatten()
+                .map(|(n, v)| (n.as_str(), v.as_str()));
             let (settings, passed_over) = DynamicSettings::from_stored(pairs, level);
             for error in passed_over {
                 tracing::warn!(%error, "a stored broker setting is passed over");
@@ -153,7 +160,8 @@ impl Follower {
             config,
             topic: topic.clone(),
         };
-        self.hosted.insert(topic.name.as_str().into(), Arc::new(hosted));
+        self.hosted
+            .insert(topic.name.as_str().into(), Arc::new(hosted));
     }
 }
 
@@ -163,7 +171,9 @@ pub fn topic_config(topic: &Topic, broker: &BrokerConfig) -> config::TopicConfig
 }
 
 fn settings(name: &str, configs: &BTreeMap<String, String>) -> TopicSettings {
-    let pairs = configs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let pairs = configs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let (settings, passed_over) = TopicSettings::from_stored(pairs);
     for error in passed_over {
         tracing::warn!(topic = name, %error, "a stored topic setting is passed over");

@@ -91,7 +91,9 @@ async fn step(
         let hosting = follower.step(&image);
         (follower, hosting)
     });
-    let (follower, hosting) = work.await.expect("a step does not panic, and is not aborted");
+    let (follower, hosting) = work
+        .await
+        .expect("a step does not panic, and is not aborted");
     to.send_replace(Arc::new(hosting));
     follower
 }

@@ -284,7 +284,10 @@ impl GroupLog {
     /// The largest timestamp of entries that reach into `from..upto`.
     pub(super) fn max_timestamp(&self, from: Offset, upto: Offset) -> Option<i64> {
         let inner = self.lock();
-        inner.between(from, upto).map(|slot| slot.max_timestamp_ms).max()
+        inner
+            .between(from, upto)
+            .map(|slot| slot.max_timestamp_ms)
+            .max()
     }
 
     /// Bytes of entries that reach into `from..upto`.

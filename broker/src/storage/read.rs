@@ -132,7 +132,10 @@ impl Shard {
     ) -> Result<Option<i64>, Error> {
         let group = self.group(group)?;
         let sealed = group.sealed.lock().expect(LOCK);
-        let runs = sealed.runs.iter().filter(|run| run.next > from && run.base < upto);
+        let runs = sealed
+            .runs
+            .iter()
+            .filter(|run| run.next > from && run.base < upto);
         let of_runs = runs.map(|run| run.max_timestamp_ms).max();
         drop(sealed);
         let of_log = group.log.max_timestamp(from, upto);
@@ -143,7 +146,10 @@ impl Shard {
     pub fn bytes_between(&self, group: GroupId, from: Offset, upto: Offset) -> Result<u64, Error> {
         let group = self.group(group)?;
         let sealed = group.sealed.lock().expect(LOCK);
-        let runs = sealed.runs.iter().filter(|run| run.next > from && run.base < upto);
+        let runs = sealed
+            .runs
+            .iter()
+            .filter(|run| run.next > from && run.base < upto);
         let of_runs: u64 = runs.map(|run| run.bytes).sum();
         drop(sealed);
         Ok(of_runs + group.log.bytes_between(from, upto))

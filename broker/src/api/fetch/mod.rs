@@ -16,7 +16,7 @@ use futures_util::future::select_all;
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::fetch_response::FetchableTopicResponse;
 use millrace_wire::messages::{FetchRequest, FetchResponse, TopicName, Uuid};
-use read::{Limits, Partition, Part};
+use read::{Limits, Part, Partition};
 use session::{Begun, Wanted};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -69,9 +69,17 @@ async fn fetch(
     loop {
         let hosting = call.broker.replicas.hosting();
         let (partitions, refused) = look_up(&hosting, wanted, limits);
-        let available: u64 = partitions.iter().map(|partition| partition.readable_bytes(limits)).sum();
+        let available: u64 = partitions
+            .iter()
+            .map(|partition| partition.readable_bytes(limits))
+            .sum();
         let is_late = Instant::now() >= deadline;
-        if is_late || refused || wanted.is_empty() || available >= min_bytes.min(limits.max_bytes) || available > 0 && min_bytes <= 1 {
+        if is_late
+            || refused
+            || wanted.is_empty()
+            || available >= min_bytes.min(limits.max_bytes)
+            || available > 0 && min_bytes <= 1
+        {
             return read::all(call, partitions, limits).await;
         }
         await_more(&partitions, limits, deadline).await;

@@ -2,15 +2,17 @@
 
 use super::session::Wanted;
 use super::{Call, Key};
-use crate::api::topics::{self, Led};
 use crate::api::refusal::Refused;
+use crate::api::topics::{self, Led};
 use crate::engine::ReadError;
 use crate::partition::{Mark, Positions, WaitEnded};
 use crate::replicas::Hosting;
 use crate::storage::ids::Offset;
 use bytes::{Bytes, BytesMut};
 use millrace_wire::ErrorCode;
-use millrace_wire::messages::fetch_response::{AbortedTransaction, EpochEndOffset, LeaderIdAndEpoch, PartitionData};
+use millrace_wire::messages::fetch_response::{
+    AbortedTransaction, EpochEndOffset, LeaderIdAndEpoch, PartitionData,
+};
 use millrace_wire::messages::{BrokerId, ProducerId};
 use std::future::Future;
 
@@ -34,7 +36,11 @@ pub struct Partition {
 enum State {
     Refused(ErrorCode),
     /// The client's log is not this one's from there on (KIP-595).
-    Diverges { led: Box<Led>, epoch: i32, end: Offset },
+    Diverges {
+        led: Box<Led>,
+        epoch: i32,
+        end: Offset,
+    },
     Readable(Box<Led>),
 }
 
@@ -54,8 +60,14 @@ impl Partition {
         let state = match led {
             Err(error) => State::Refused(error),
             Ok(led) => match diverging(&led, asked.last_fetched_epoch, offset) {
-                Some((epoch, end)) => State::Diverges { led: Box::new(led), epoch, end },
-                None if offset < led.positions.log_start || offset > led.positions.high_watermark => {
+                Some((epoch, end)) => State::Diverges {
+                    led: Box::new(led),
+                    epoch,
+                    end,
+                },
+                None if offset < led.positions.log_start
+                    || offset > led.positions.high_watermark =>
+                {
                     State::Refused(ErrorCode::OffsetOutOfRange)
                 }
                 None => State::Readable(Box::new(led)),
@@ -126,7 +138,10 @@ fn diverging(led: &Led, last_fetched_epoch: i32, offset: Offset) -> Option<(i32,
 pub async fn all(call: &Call, partitions: Vec<Partition>, limits: &Limits) -> Vec<Part> {
     let mut left = limits.max_bytes;
     let mut is_first = true;
-    let readable: u64 = partitions.iter().map(|partition| partition.readable_bytes(limits)).sum();
+    let readable: u64 = partitions
+        .iter()
+        .map(|partition| partition.readable_bytes(limits))
+        .sum();
     // At once for all of them: two requests that each hold some and wait for more would wait for ever.
     if readable > 0 {
         let share = call.broker.reads.take(readable.min(left) as usize).await;
@@ -144,7 +159,12 @@ pub async fn all(call: &Call, partitions: Vec<Partition>, limits: &Limits) -> Ve
 }
 
 async fn one(partition: Partition, limits: &Limits, left: u64, is_first: bool) -> Part {
-    let Partition { key, offset, max_bytes, state } = partition;
+    let Partition {
+        key,
+        offset,
+        max_bytes,
+        state,
+    } = partition;
     let mut data = PartitionData::default();
     data.partition_index = key.partition;
     data.records = Some(Bytes::new());
@@ -183,7 +203,13 @@ async fn one(partition: Partition, limits: &Limits, left: u64, is_first: bool) -
 }
 
 /// On a thread that may wait for the disk. Empty when the first batch is larger than `max_bytes` and need not come.
-async fn read(led: &Led, offset: Offset, mark: Mark, max_bytes: u64, is_first: bool) -> Result<Bytes, Refused> {
+async fn read(
+    led: &Led,
+    offset: Offset,
+    mark: Mark,
+    max_bytes: u64,
+    is_first: bool,
+) -> Result<Bytes, Refused> {
     let handle = led.handle.clone();
     let work = tokio::task::spawn_blocking(move || -> Result<_, ReadError> {
         handle.read(offset, mark, max_bytes)
@@ -211,7 +237,10 @@ fn refuse(data: &mut PartitionData, error: ErrorCode) {
     data.last_stable_offset = -1;
     data.log_start_offset = -1;
     data.records = Some(Bytes::new());
-    if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) {
+    if matches!(
+        error,
+        ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+    ) {
         let mut leader = LeaderIdAndEpoch::default();
         leader.leader_id = BrokerId(-1);
         data.current_leader = leader;

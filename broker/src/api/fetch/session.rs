@@ -128,7 +128,11 @@ impl Sessions {
         session.epoch = next_epoch(epoch);
         session.used = Instant::now();
         let has = session.cached.len();
-        let wanted = session.cached.values().map(|cached| cached.wanted.clone()).collect();
+        let wanted = session
+            .cached
+            .values()
+            .map(|cached| cached.wanted.clone())
+            .collect();
         inner.partitions = before - had + has;
         if inner.partitions > MAX_PARTITIONS {
             inner.remove(id);
@@ -197,10 +201,16 @@ impl Sessions {
         if inner.sessions.len() < self.slots {
             return true;
         }
-        let idle = inner.sessions.iter().min_by_key(|(_, session)| session.used);
+        let idle = inner
+            .sessions
+            .iter()
+            .min_by_key(|(_, session)| session.used);
         let idle = idle.filter(|(_, session)| session.used.elapsed() > IDLE);
         let smaller = || {
-            let smallest = inner.sessions.iter().min_by_key(|(_, session)| session.cached.len());
+            let smallest = inner
+                .sessions
+                .iter()
+                .min_by_key(|(_, session)| session.cached.len());
             smallest.filter(|(_, session)| session.cached.len() < partitions)
         };
         let Some(id) = idle.or_else(smaller).map(|(id, _)| *id) else {
@@ -271,7 +281,10 @@ impl Session {
             high_watermark: data.high_watermark,
             log_start: data.log_start_offset,
         };
-        let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());
+        let has_records = data
+            .records
+            .as_ref()
+            .is_some_and(|records| !records.is_empty());
         let is_failed = data.error_code != 0;
         let is_new = cached.told != Some(now);
         // After an error the client is told everything once more.
@@ -302,7 +315,10 @@ fn wanted(request: &FetchRequest) -> Vec<Wanted> {
 /// `None` when the request names no topic.
 fn names_by_id(request: &FetchRequest) -> Option<bool> {
     let topics = request.topics.iter().map(|topic| topic.topic_id);
-    let forgotten = request.forgotten_topics_data.iter().map(|topic| topic.topic_id);
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .map(|topic| topic.topic_id);
     topics.chain(forgotten).next().map(|id| !id.is_nil())
 }
 

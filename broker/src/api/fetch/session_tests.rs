@@ -61,10 +61,18 @@ fn told(sessions: &Sessions, begun: Begun, parts: Vec<Part>) -> Vec<String> {
 }
 
 fn open(sessions: &Sessions, partitions: &[(&str, i32, i64)]) -> i32 {
-    let begun = sessions.begin(&request(0, 0, partitions)).expect("a new session");
-    let parts = partitions.iter().map(|(topic, partition, _)| part(topic, *partition, 0, ""));
+    let begun = sessions
+        .begin(&request(0, 0, partitions))
+        .expect("a new session");
+    let parts = partitions
+        .iter()
+        .map(|(topic, partition, _)| part(topic, *partition, 0, ""));
     let (id, parts) = sessions.end(begun, parts.collect());
-    assert_eq!(parts.len(), partitions.len(), "a full fetch is answered in full");
+    assert_eq!(
+        parts.len(),
+        partitions.len(),
+        "a full fetch is answered in full"
+    );
     id
 }
 
@@ -73,12 +81,24 @@ fn a_session_remembers_what_was_asked_and_tells_what_is_new() {
     let sessions = Sessions::new(10);
     let id = open(&sessions, &[("a", 0, 0), ("a", 1, 0), ("b", 0, 0)]);
     assert_ne!(id, 0);
-    let begun = sessions.begin(&request(id, 1, &[])).expect("the next epoch");
+    let begun = sessions
+        .begin(&request(id, 1, &[]))
+        .expect("the next epoch");
     assert_eq!(asked(&begun), ["a-0", "a-1", "b-0"]);
-    let parts = vec![part("a", 0, 0, ""), part("a", 1, 5, ""), part("b", 0, 0, "x")];
+    let parts = vec![
+        part("a", 0, 0, ""),
+        part("a", 1, 5, ""),
+        part("b", 0, 0, "x"),
+    ];
     assert_eq!(told(&sessions, begun, parts), ["a-1", "b-0"]);
-    let begun = sessions.begin(&request(id, 2, &[])).expect("the next epoch");
-    let parts = vec![part("a", 0, 0, ""), part("a", 1, 5, ""), part("b", 0, 0, "")];
+    let begun = sessions
+        .begin(&request(id, 2, &[]))
+        .expect("the next epoch");
+    let parts = vec![
+        part("a", 0, 0, ""),
+        part("a", 1, 5, ""),
+        part("b", 0, 0, ""),
+    ];
     assert_eq!(told(&sessions, begun, parts), Vec::<String>::new());
 }
 
@@ -86,9 +106,17 @@ fn a_session_remembers_what_was_asked_and_tells_what_is_new() {
 fn a_partition_that_had_records_is_read_last_the_next_time() {
     let sessions = Sessions::new(10);
     let id = open(&sessions, &[("a", 0, 0), ("a", 1, 0)]);
-    let begun = sessions.begin(&request(id, 1, &[])).expect("the next epoch");
-    told(&sessions, begun, vec![part("a", 0, 9, "x"), part("a", 1, 0, "")]);
-    let begun = sessions.begin(&request(id, 2, &[])).expect("the next epoch");
+    let begun = sessions
+        .begin(&request(id, 1, &[]))
+        .expect("the next epoch");
+    told(
+        &sessions,
+        begun,
+        vec![part("a", 0, 9, "x"), part("a", 1, 0, "")],
+    );
+    let begun = sessions
+        .begin(&request(id, 2, &[]))
+        .expect("the next epoch");
     assert_eq!(asked(&begun), ["a-1", "a-0"]);
 }
 
@@ -110,9 +138,15 @@ fn partitions_are_added_changed_and_forgotten() {
 fn an_unknown_session_and_a_wrong_epoch_are_refused() {
     let sessions = Sessions::new(10);
     let refused = |request| sessions.begin(&request).expect_err("it is refused");
-    assert_eq!(refused(request(77, 1, &[])), ErrorCode::FetchSessionIdNotFound);
+    assert_eq!(
+        refused(request(77, 1, &[])),
+        ErrorCode::FetchSessionIdNotFound
+    );
     let id = open(&sessions, &[("a", 0, 0)]);
-    assert_eq!(refused(request(id, 2, &[])), ErrorCode::InvalidFetchSessionEpoch);
+    assert_eq!(
+        refused(request(id, 2, &[])),
+        ErrorCode::InvalidFetchSessionEpoch
+    );
     let mut by_id = request(id, 1, &[("", 0, 0)]);
     by_id.topics[0].topic_id = Uuid::from_u128(9);
     assert_eq!(refused(by_id), ErrorCode::FetchSessionTopicIdError);
@@ -122,8 +156,13 @@ fn an_unknown_session_and_a_wrong_epoch_are_refused() {
 fn a_final_epoch_ends_the_session_and_fetches_without_one() {
     let sessions = Sessions::new(10);
     let id = open(&sessions, &[("a", 0, 0)]);
-    let begun = sessions.begin(&request(id, -1, &[("b", 0, 0)])).expect("no session");
-    assert_eq!((begun.session_id, asked(&begun)), (0, vec!["b-0".to_owned()]));
+    let begun = sessions
+        .begin(&request(id, -1, &[("b", 0, 0)]))
+        .expect("no session");
+    assert_eq!(
+        (begun.session_id, asked(&begun)),
+        (0, vec!["b-0".to_owned()])
+    );
     assert_eq!(sessions.count(), 0);
 }
 
@@ -152,8 +191,14 @@ fn an_error_is_told_each_time_and_the_partition_once_more_after_it() {
         (3, part("a", 0, 0, ""), true),
         (4, part("a", 0, 0, ""), false),
     ] {
-        let begun = sessions.begin(&request(id, epoch, &[])).expect("the next epoch");
-        assert_eq!(told(&sessions, begun, vec![part]).len(), usize::from(is_told), "epoch {epoch}");
+        let begun = sessions
+            .begin(&request(id, epoch, &[]))
+            .expect("the next epoch");
+        assert_eq!(
+            told(&sessions, begun, vec![part]).len(),
+            usize::from(is_told),
+            "epoch {epoch}"
+        );
     }
 }
 
