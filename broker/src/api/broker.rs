@@ -2,8 +2,10 @@
 
 use super::fetch::Sessions;
 use crate::budget::Budget;
+use crate::complaints::Complaints;
 use crate::config::{BrokerConfig, DynamicSettings, Level};
 use crate::metadata::{self, Image, Resource};
+use crate::metrics::Metrics;
 use crate::replicas::Replicas;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ pub struct BrokerParts {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub metrics: Arc<Metrics>,
     /// For records on their way to clients.
     pub reads: Budget,
 }
@@ -22,7 +25,10 @@ pub struct Broker {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub metrics: Arc<Metrics>,
     pub reads: Budget,
+    /// About slow requests.
+    pub(super) complaints: Complaints,
     pub sessions: Sessions,
 }
 
@@ -34,7 +40,9 @@ impl Broker {
             cluster_id: parts.cluster_id,
             metadata: parts.metadata,
             replicas: parts.replicas,
+            metrics: parts.metrics,
             reads: parts.reads,
+            complaints: Complaints::new(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
         }
     }

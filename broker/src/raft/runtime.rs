@@ -153,6 +153,11 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
         })));
     }
 
+    /// Events that wait for the worker.
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     fn reserve(&self) -> Result<(), QueueFull> {
         let max = self.max_queued;
         self.queued

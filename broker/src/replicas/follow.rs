@@ -4,6 +4,7 @@ use super::topic::{HostedTopic, Hosting};
 use crate::config::{self, BrokerConfig, DynamicSettings, Level, TopicSettings};
 use crate::engine::Engine;
 use crate::metadata::{BrokerId, Image, Resource, Topic};
+use crate::metrics::Metrics;
 use crate::partition::TopicConfig;
 use crate::raft::ports::GroupId;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,17 +15,19 @@ pub struct Follower {
     /// As it was started; what was set since is in the image.
     config: Arc<BrokerConfig>,
     broker: BrokerId,
+    metrics: Arc<Metrics>,
     hosted: HashMap<Arc<str>, Arc<HostedTopic>>,
     /// With which the hosted topics' settings were computed.
     defaults: Option<(DynamicSettings, DynamicSettings)>,
 }
 
 impl Follower {
-    pub fn new(engine: Arc<Engine>, config: Arc<BrokerConfig>) -> Follower {
+    pub fn new(engine: Arc<Engine>, config: Arc<BrokerConfig>, metrics: Arc<Metrics>) -> Follower {
         Follower {
             engine,
             broker: config.node_id,
             config,
+            metrics,
             hosted: HashMap::new(),
             defaults: None,
         }
@@ -47,6 +50,10 @@ impl Follower {
             .collect();
         let mut is_complete = self.delete_unknown(image);
         is_complete &= self.make(&changed, &config);
+        // Deleted ones first, so that new ones find their places.
+        self.metrics
+            .topics
+            .retain(|name| image.topics.contains_key(name));
         for (topic, topic_config) in changed {
             self.host(topic, topic_config, &config);
         }
@@ -157,6 +164,7 @@ impl Follower {
         });
         let hosted = HostedTopic {
             partitions: partitions.collect(),
+            counters: self.metrics.topics.of(&topic.name),
             config,
             topic: topic.clone(),
         };

@@ -82,7 +82,9 @@ async fn fetch(
         {
             return read::all(call, partitions, limits).await;
         }
+        let began = Instant::now();
         await_more(&partitions, limits, deadline).await;
+        call.waited(began.elapsed());
     }
 }
 
