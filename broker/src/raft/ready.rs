@@ -27,6 +27,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         transport: &mut impl Transport,
         batch: &mut Batch,
     ) -> Result<(), Fault> {
+        self.propose_prepared()?;
         if !self.node.has_ready() {
             return self.lead_if_alone();
         }
@@ -96,7 +97,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
                 false => self.node.mut_store().log.note_commit(&self.hard_state),
             }
             self.node.mut_store().log.stage(&write);
-            batch.add(self.id, write);
+            batch.add(self.id, &mut self.place_in_batch, write);
         } else if let Some(hard_state) = ready.hs() {
             self.node.mut_store().log.note_commit(hard_state);
         }

@@ -31,6 +31,17 @@ impl EntryHeader {
         self.base_offset + i64::from(self.offsets)
     }
 
+    /// The header of an entry that holds what `next` holds, too, which begins where this one ends. `None` when that is more
+    /// than an entry takes.
+    pub fn join(&self, next: &EntryHeader) -> Option<EntryHeader> {
+        debug_assert_eq!(self.next_offset(), next.base_offset);
+        Some(EntryHeader {
+            offsets: self.offsets.checked_add(next.offsets)?,
+            max_timestamp_ms: self.max_timestamp_ms.max(next.max_timestamp_ms),
+            ..*self
+        })
+    }
+
     /// Numbers that are small most of the time take few bytes: the header lies beside each entry in the log.
     pub fn encode(&self) -> Bytes {
         let mut bytes = [0; MAX_LEN];

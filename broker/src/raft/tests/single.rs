@@ -115,18 +115,19 @@ fn while_the_disk_is_busy_one_batch_gathers() {
 }
 
 #[test]
-fn a_commit_alone_makes_no_write_and_rides_on_the_next_one() {
+fn a_commit_alone_is_not_written_neither_by_itself_nor_with_entries() {
     let (mut worker, disk) = broker(1);
     append(&mut worker, GroupId(1), "a", ALL);
     sync_all(&mut worker, &disk);
     let batches = disk.batches();
     assert_eq!(disk.live(GroupId(1)).hard_state.commit, 3, "noted");
-    assert_eq!(disk.durable(GroupId(1)).hard_state.commit, 2);
+    let durable = disk.durable(GroupId(1)).hard_state;
 
     append(&mut worker, GroupId(1), "b", ALL);
     sync_all(&mut worker, &disk);
     assert_eq!(disk.batches(), batches + 1);
-    assert_eq!(disk.durable(GroupId(1)).hard_state.commit, 3);
+    assert_eq!(disk.live(GroupId(1)).hard_state.commit, 4, "noted");
+    assert_eq!(disk.durable(GroupId(1)).hard_state, durable);
 }
 
 #[test]
