@@ -55,7 +55,8 @@ enum Event<L: LogStore, S: StateMachine, T: Transport> {
     },
     Message {
         group: GroupId,
-        message: Message,
+        // Beside the others it is large, and every event takes the room of the largest.
+        message: Box<Message>,
     },
     Persisted {
         token: u64,
@@ -104,6 +105,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
     }
 
     pub fn message(&self, group: GroupId, message: Message) -> Result<(), QueueFull> {
+        let message = Box::new(message);
         self.push(Event::Message { group, message })
     }
 
@@ -246,7 +248,7 @@ fn run<L: LogStore, S: StateMachine, T: Transport>(
                     reply,
                 } => worker.command(group, command, ack, reply),
                 Event::Message { group, message } => {
-                    if let Delivery::UnknownGroup(message) = worker.message(group, message) {
+                    if let Delivery::UnknownGroup(message) = worker.message(group, *message) {
                         unknown(group, message);
                     }
                 }
