@@ -166,6 +166,7 @@ proptest! {
         prop_assert_eq!(replica.positions(), fresh.positions());
         replica.lead(2);
         fresh.lead(2);
+        fresh.joins = joins;
         // Clients that know nothing of what came before: whatever the old leader said, the new one starts from the log.
         for step in &after {
             let command = || match step {
