@@ -183,6 +183,6 @@ fn an_entry_of_several_appends_is_bounded() {
     replica.ask(large(100)).unwrap();
     replica.propose();
     let sizes: Vec<usize> = replica.log.iter().map(|entry| entry.data.len()).collect();
-    assert_eq!(sizes.len(), 1 + 3 + 1 + 1, "{sizes:?}");
-    assert!(sizes.iter().all(|size| *size <= 64 * 1024), "{sizes:?}");
+    assert_eq!(sizes.len(), 1 + 10 + 1 + 1, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 16 * 1024), "{sizes:?}");
 }
