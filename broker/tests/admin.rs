@@ -54,7 +54,50 @@ async fn the_names_types_and_labels_of_metrics_are_promised() {
     let (status, page) = get(server.admin.metrics_address, "/metrics").await;
     assert_eq!(status, 200, "{page}");
     assert!(page.ends_with("# EOF\n"), "{page}");
-    expect![[r#""#]].assert_eq(&outline(&page));
+    expect![[r#"
+        millrace_build_info gauge [version]
+        millrace_ready gauge []
+        millrace_requests counter [api]
+        millrace_request_errors counter [api, error]
+        millrace_request_duration_seconds histogram [api]
+        millrace_requests_in_flight gauge []
+        millrace_request_bytes counter [api]
+        millrace_response_bytes counter [api]
+        millrace_connections gauge []
+        millrace_connections_accepted counter [listener]
+        millrace_connections_refused counter [listener]
+        millrace_connections_aborted counter [listener]
+        millrace_request_memory_bytes gauge []
+        millrace_request_memory_limit_bytes gauge []
+        millrace_read_memory_bytes gauge []
+        millrace_read_memory_limit_bytes gauge []
+        millrace_fetch_sessions gauge []
+        millrace_topics gauge []
+        millrace_partitions gauge [state]
+        millrace_topic_partitions gauge [topic]
+        millrace_topic_produced_bytes counter [topic]
+        millrace_topic_produced_batches counter [topic]
+        millrace_topic_produced_records counter [topic]
+        millrace_topic_fetched_bytes counter [topic]
+        millrace_directory_online gauge [directory]
+        millrace_directory_free_bytes gauge [directory]
+        millrace_directory_has_room gauge [directory]
+        millrace_log_size_bytes gauge [directory]
+        millrace_family_size_bytes gauge [directory]
+        millrace_log_written_bytes counter [directory]
+        millrace_log_sync_duration_seconds histogram [directory]
+        millrace_sealed_bytes counter [directory]
+        millrace_sealed_runs counter [directory]
+        millrace_family_written_bytes counter [directory]
+        millrace_expired_bytes counter [directory]
+        millrace_raft_queued_events gauge [directory]
+        process_start_time_seconds gauge []
+        process_cpu_seconds counter []
+        process_resident_memory_bytes gauge []
+        process_open_fds gauge []
+        process_max_fds gauge []
+    "#]]
+    .assert_eq(&outline(&page));
     let declared = page
         .lines()
         .filter(|line| line.starts_with("# TYPE "))
