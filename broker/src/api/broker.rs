@@ -42,7 +42,7 @@ impl Broker {
             replicas: parts.replicas,
             metrics: parts.metrics,
             reads: parts.reads,
-            complaints: Complaints::new(),
+            complaints: Complaints::default(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
         }
     }
