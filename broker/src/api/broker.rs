@@ -6,6 +6,7 @@ use crate::config::{BrokerConfig, DynamicSettings, Level};
 use crate::metadata::{self, Image, Resource};
 use crate::replicas::Replicas;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 pub struct BrokerParts {
     pub config: Arc<BrokerConfig>,
@@ -14,6 +15,8 @@ pub struct BrokerParts {
     pub replicas: Replicas,
     /// For records on their way to clients.
     pub reads: Budget,
+    /// Ends what waits.
+    pub stopping: CancellationToken,
 }
 
 pub struct Broker {
@@ -24,6 +27,7 @@ pub struct Broker {
     pub replicas: Replicas,
     pub reads: Budget,
     pub sessions: Sessions,
+    pub stopping: CancellationToken,
 }
 
 impl Broker {
@@ -35,6 +39,7 @@ impl Broker {
             metadata: parts.metadata,
             replicas: parts.replicas,
             reads: parts.reads,
+            stopping: parts.stopping,
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
         }
     }
