@@ -2,8 +2,10 @@
 
 use super::fetch::Sessions;
 use crate::budget::Budget;
+use crate::complaints::Complaints;
 use crate::config::{BrokerConfig, DynamicSettings, Level};
 use crate::metadata::{self, Image, Resource};
+use crate::metrics::Metrics;
 use crate::replicas::Replicas;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +15,7 @@ pub struct BrokerParts {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub metrics: Arc<Metrics>,
     /// For records on their way to clients.
     pub reads: Budget,
     /// Ends what waits.
@@ -25,7 +28,10 @@ pub struct Broker {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub metrics: Arc<Metrics>,
     pub reads: Budget,
+    /// About slow requests.
+    pub(super) complaints: Complaints,
     pub sessions: Sessions,
     pub stopping: CancellationToken,
 }
@@ -38,8 +44,10 @@ impl Broker {
             cluster_id: parts.cluster_id,
             metadata: parts.metadata,
             replicas: parts.replicas,
+            metrics: parts.metrics,
             reads: parts.reads,
             stopping: parts.stopping,
+            complaints: Complaints::new(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::metadata_host::MetadataHost;
-use super::{EngineOptions, Error, LOCK, SOLE_PEER};
+use super::{Directory, EngineOptions, Error, LOCK, SOLE_PEER};
 use crate::metadata;
 use crate::partition::{Command, Fault, Output, Partition, PartitionView, Refusal, TopicConfig};
 use crate::raft::ports::{Ack, GroupId, StateMachine as _, Transport};
@@ -93,6 +93,23 @@ impl Drop for Hosted {
 }
 
 impl Hosted {
+    pub fn status(&self) -> Directory {
+        Directory {
+            path: self.path.clone(),
+            stats: self.shard.stats(),
+            log_bytes: self.shard.log_bytes(),
+            family_bytes: self.shard.family_bytes().ok(),
+            free_bytes: self.shard.free_bytes(),
+            has_room: self.shard.has_room(),
+            has_failed: self.log_thread.has_failed(),
+            queued_events: self
+                .workers
+                .iter()
+                .map(|worker| worker.handle().queued())
+                .sum(),
+        }
+    }
+
     /// `others_are_empty` when no other directory holds anything, as far as can be known.
     pub fn open(
         path: &Path,

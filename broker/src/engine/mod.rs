@@ -87,6 +87,23 @@ pub struct Engine {
     handles: RwLock<BTreeMap<GroupId, Handle>>,
 }
 
+/// An open directory at one moment.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    pub path: String,
+    pub stats: Stats,
+    pub log_bytes: u64,
+    /// `None` when the families do not say.
+    pub family_bytes: Option<u64>,
+    pub free_bytes: Option<u64>,
+    /// Whether new records are taken, as far as the disk's space goes.
+    pub has_room: bool,
+    /// A write failed, and nothing is written any more.
+    pub has_failed: bool,
+    /// Events that wait for the raft workers.
+    pub queued_events: usize,
+}
+
 /// Dropped in this order: first no more work is asked for, then what runs ends.
 struct OnlineShard {
     housekeeper: Housekeeper,
@@ -230,6 +247,14 @@ impl Engine {
         self.shards
             .iter()
             .map(|shard| shard.hosted.shard.stats())
+            .collect()
+    }
+
+    /// Each directory that is open, as it is now.
+    pub fn directories(&self) -> Vec<Directory> {
+        self.shards
+            .iter()
+            .map(|shard| shard.hosted.status())
             .collect()
     }
 

@@ -53,6 +53,10 @@ impl<E> Queue<E> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.lock().events.len()
+    }
+
     /// The event comes back when the queue is full. One that nobody will read is dropped.
     pub(super) fn push(&self, event: E, urgency: Urgency) -> Result<(), E> {
         self.add(event, urgency, self.max_events)

@@ -157,6 +157,11 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
             })));
     }
 
+    /// Events that wait for the worker.
+    pub fn queued(&self) -> usize {
+        self.events.len()
+    }
+
     fn push(&self, event: Event<L, S, T>) -> Result<(), QueueFull> {
         self.events
             .push(event, Urgency::AtOnce)

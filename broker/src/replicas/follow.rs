@@ -4,6 +4,7 @@ use super::topic::{HostedTopic, Hosting};
 use crate::config::{self, BrokerConfig, DynamicSettings, Level, TopicSettings};
 use crate::engine::Engine;
 use crate::metadata::{self, BrokerId, Command, Image, Resource, Topic};
+use crate::metrics::Metrics;
 use crate::partition::TopicConfig;
 use crate::raft::ports::GroupId;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,6 +18,7 @@ pub struct Follower {
     /// As it was started; what was set since is in the image.
     config: Arc<BrokerConfig>,
     broker: BrokerId,
+    metrics: Arc<Metrics>,
     hosted: HashMap<Arc<str>, Arc<HostedTopic>>,
     /// With which the hosted topics' settings were computed.
     defaults: Option<(DynamicSettings, DynamicSettings)>,
@@ -28,6 +30,7 @@ impl Follower {
         engine: Arc<Engine>,
         metadata: metadata::Handle,
         config: Arc<BrokerConfig>,
+        metrics: Arc<Metrics>,
     ) -> Follower {
         Follower {
             engine,
@@ -35,6 +38,7 @@ impl Follower {
             runtime: tokio::runtime::Handle::current(),
             broker: config.node_id,
             config,
+            metrics,
             hosted: HashMap::new(),
             defaults: None,
         }
@@ -59,6 +63,10 @@ impl Follower {
         is_complete &= self.make(&changed, &config);
         let is_marked = self.mark(&changed);
         is_complete &= is_marked;
+        // Deleted ones first, so that new ones find their places.
+        self.metrics
+            .topics
+            .retain(|name| image.topics.contains_key(name));
         for (topic, topic_config) in changed {
             self.host(topic, topic_config, &config, is_marked);
         }
@@ -219,6 +227,7 @@ impl Follower {
         });
         let hosted = HostedTopic {
             partitions: partitions.collect(),
+            counters: self.metrics.topics.of(&topic.name),
             config,
             topic: topic.clone(),
         };

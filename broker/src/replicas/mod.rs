@@ -12,6 +12,7 @@ pub use topic::{HostedTopic, Hosting};
 use crate::config::BrokerConfig;
 use crate::engine::Engine;
 use crate::metadata;
+use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,11 +34,13 @@ impl Replicas {
         engine: Arc<Engine>,
         metadata: metadata::Handle,
         config: Arc<BrokerConfig>,
+        metrics: Arc<Metrics>,
         stop: CancellationToken,
         tasks: &TaskTracker,
     ) -> Replicas {
         let mut images = metadata.watch();
-        let mut follower = follow::Follower::new(engine.clone(), metadata.clone(), config);
+        let mut follower =
+            follow::Follower::new(engine.clone(), metadata.clone(), config, metrics);
         let image = images.borrow_and_update().clone();
         let (sender, hosting) = watch::channel(Arc::new(Hosting::default()));
         follower = step(follower, image, &sender).await;

@@ -22,6 +22,7 @@ use raft::eraftpb::{ConfState, HardState, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 /// The format of everything in a shard's directory taken together.
 const FORMAT_VERSION: u8 = 2;
@@ -303,6 +304,11 @@ impl Shard {
         Ok(())
     }
 
+    /// How long [`Shard::sync`] took, by the clock of who called it.
+    pub fn sync_took(&self, took: Duration) {
+        self.counters.sync_took(took);
+    }
+
     /// Counts a synced batch's entries into the cache of the tail.
     pub fn remember(&self, batch: &[(GroupId, Write)]) {
         let groups = self.find(batch);
@@ -344,6 +350,11 @@ impl Shard {
                 );
             }
         }
+    }
+
+    /// Of the directory's disk; `None` when the disk does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.disk.free_bytes().ok()
     }
 
     /// What was done since the shard was opened.

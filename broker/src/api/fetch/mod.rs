@@ -82,10 +82,12 @@ async fn fetch(
         {
             return read::all(call, partitions, limits).await;
         }
+        let began = Instant::now();
         tokio::select! {
             () = await_more(&partitions, limits, deadline) => {}
             () = call.broker.stopping.cancelled() => {}
         }
+        call.waited(began.elapsed());
     }
 }
 
