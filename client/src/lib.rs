@@ -21,6 +21,7 @@ mod error;
 mod metadata;
 pub mod producer;
 pub mod properties;
+pub mod uuid;
 mod versions;
 
 pub use client::{Client, Topics};

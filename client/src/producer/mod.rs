@@ -110,6 +110,10 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    pub fn topic(&self) -> &str {
+        &self.outcome.partition.topic
+    }
+
     pub async fn wait(&self) -> Result<RecordMetadata, Error> {
         self.wait_timed().await.1
     }
