@@ -107,7 +107,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
         _ => {
             let with_fenced = args.has("include-fenced-brokers");
             let cluster = client.describe_cluster(with_fenced).await?;
-            write!(out, "{}", endpoints(&cluster.brokers, with_fenced))?;
+            write!(out, "{}", endpoints(&cluster.brokers))?;
             Ok(())
         }
     }
@@ -132,52 +132,57 @@ async fn unregister(client: &Client, id: i32, out: &mut Output) -> Result<(), Fa
     }
 }
 
-fn endpoints(brokers: &[DescribedBroker], with_state: bool) -> String {
+fn endpoints(brokers: &[DescribedBroker]) -> String {
     if brokers.is_empty() {
         return "No endpoints found.\n".to_owned();
     }
+    // Kafka's widths: the longest host's, and the longest rack's or ten when there is none.
     let host_width = brokers
         .iter()
         .map(|broker| broker.host.len())
         .max()
-        .unwrap_or(0)
-        .max(100.min(10));
+        .unwrap_or(0);
     let rack_width = brokers
         .iter()
-        .map(|broker| broker.rack.as_deref().map_or(4, str::len))
+        .filter_map(|broker| broker.rack.as_ref().map(String::len))
         .max()
-        .unwrap_or(0)
-        .max(10);
-    let state = |state: &str| {
-        if with_state {
-            format!(" {state:<10}")
-        } else {
-            String::new()
-        }
+        .unwrap_or(10);
+    let row = |id: &str, host: &str, port: &str, rack: &str, state: &str, kind: &str| {
+        format!(
+            "{id:<10} {host:<host_width$} {port:<10} {rack:<rack_width$} {state:<10} {kind:<15}\n"
+        )
     };
-    let mut text = format!(
-        "{:<10} {:<host_width$} {:<10} {:<rack_width$}{} {:<15}\n",
-        "ID",
-        "HOST",
-        "PORT",
-        "RACK",
-        state("STATE"),
-        "ENDPOINT_TYPE"
-    );
+    let mut text = row("ID", "HOST", "PORT", "RACK", "STATE", "ENDPOINT_TYPE");
     for broker in brokers {
-        text.push_str(&format!(
-            "{:<10} {:<host_width$} {:<10} {:<rack_width$}{} {:<15}\n",
-            broker.id,
-            broker.host,
-            broker.port,
-            broker.rack.as_deref().unwrap_or("null"),
-            state(if broker.is_fenced {
-                "fenced"
-            } else {
-                "unfenced"
-            }),
-            "broker"
-        ));
+        let rack = broker.rack.as_deref().unwrap_or("null");
+        let state = if broker.is_fenced {
+            "fenced"
+        } else {
+            "unfenced"
+        };
+        let (id, port) = (broker.id.to_string(), broker.port.to_string());
+        text.push_str(&row(&id, &broker.host, &port, rack, state, "broker"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_stand_in_kafkas_columns() {
+        let broker = DescribedBroker {
+            id: 1,
+            host: "127.0.0.1".to_owned(),
+            port: 29092,
+            rack: None,
+            is_fenced: false,
+        };
+        assert_eq!(
+            endpoints(&[broker]),
+            "ID         HOST      PORT       RACK       STATE      ENDPOINT_TYPE  \n1          127.0.0.1 29092      null       unfenced   broker         \n"
+        );
+        assert_eq!(endpoints(&[]), "No endpoints found.\n");
+    }
 }

@@ -74,7 +74,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
     let list = |ids: &BTreeSet<i32>| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
     let unknown: BTreeSet<i32> = brokers.difference(&known).copied().collect();
     if !unknown.is_empty() {
-        return Err(Failure::on_stdout(format!(
+        return Err(Failure::plain(format!(
             "ERROR: The given brokers do not exist from --broker-list: {}. Current existent brokers: {}",
             list(&unknown),
             list(&known)

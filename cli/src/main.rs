@@ -15,6 +15,7 @@ mod get_offsets;
 mod log;
 mod log_dirs;
 mod pattern;
+mod perf;
 mod server;
 mod storage;
 mod topics;
@@ -52,9 +53,12 @@ const TOOLS: &[Tool] = tools! {
     "kafka-configs" => configs::run,
     "kafka-console-consumer" => console::consumer::run,
     "kafka-console-producer" => console::producer::run,
+    "kafka-consumer-perf-test" => perf::consumer::run,
     "kafka-delete-records" => delete_records::run,
+    "kafka-e2e-latency" => perf::end_to_end::run,
     "kafka-get-offsets" => get_offsets::run,
     "kafka-log-dirs" => log_dirs::run,
+    "kafka-producer-perf-test" => perf::producer::run,
     "kafka-server-start" => server::start,
     "kafka-server-stop" => server::stop,
     "kafka-storage" => storage::run,

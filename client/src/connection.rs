@@ -306,6 +306,7 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self, mut writer: JoinHandle<()>) {
+        let mut has_writer = true;
         let error = loop {
             let head = self.pending.queue().front().map(|head| head.deadline);
             let deadline = head.unwrap_or_else(|| Instant::now() + IDLE);
@@ -322,13 +323,16 @@ impl Reader {
                 }
                 () = self.pending.appended.notified() => {}
                 _ = &mut writer => {
+                    has_writer = false;
                     break self.ended("it was closed");
                 }
             }
         };
-        writer.abort();
-        // The writer's end of the channel must be gone before the queue is emptied: nothing may be appended afterwards.
-        let _ = (&mut writer).await;
+        // The writer must be gone before the queue is emptied: nothing may be appended afterwards.
+        if has_writer {
+            writer.abort();
+            let _ = writer.await;
+        }
         let unanswered: Vec<Unanswered> = self.pending.queue().drain(..).collect();
         for unanswered in unanswered {
             let _ = unanswered.reply.send(Err(error.clone()));

@@ -109,6 +109,7 @@ impl Client {
                     }
                     TopicRef::Id(id) => {
                         let mut state = DeleteTopicState::default();
+                        state.name = None;
                         state.topic_id = *id;
                         request.topics.push(state);
                     }
@@ -257,6 +258,7 @@ impl Client {
 
     pub async fn describe_topic_id(&self, id: Uuid) -> Result<Topic, Error> {
         let mut topic = MetadataRequestTopic::default();
+        topic.name = None;
         topic.topic_id = id;
         let mut request = MetadataRequest::default();
         request.topics = Some(vec![topic]);

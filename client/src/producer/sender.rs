@@ -192,6 +192,8 @@ impl Sender {
 
     async fn get_identity(&mut self) {
         let mut request = InitProducerIdRequest::default();
+        // The default of the structure is an empty string, which is another thing.
+        request.transactional_id = None;
         request.transaction_timeout_ms = i32::MAX;
         request.producer_id = ProducerId(-1);
         request.producer_epoch = -1;
@@ -370,6 +372,7 @@ impl BrokerSender {
                 .push(data);
         }
         let mut request = ProduceRequest::default();
+        request.transactional_id = None;
         request.acks = config.acks.code();
         request.timeout_ms = i32::try_from(config.ack_timeout.as_millis()).unwrap_or(i32::MAX);
         request.topic_data = topics
