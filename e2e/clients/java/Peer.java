@@ -11,6 +11,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -60,12 +61,18 @@ final class Peer implements AutoCloseable {
         return name;
     }
 
-    /** Kafka's controller answers before the broker has heard of the topic: waits until it has. */
+    /**
+     * Kafka's controller answers before the broker leads the partitions. Waits until it does: it refuses the first batch of a producer
+     * that is too early, may take its second, and then calls the first one out of order for ever.
+     */
     void create(NewTopic topic) throws Exception {
         get(admin.createTopics(List.of(topic)).all());
-        eventually("the topic is described", () -> {
+        eventually("the topic is described and led", () -> {
             try {
-                get(admin.describeTopics(List.of(topic.name())).allTopicNames());
+                Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+                get(admin.describeTopics(List.of(topic.name())).allTopicNames()).get(topic.name()).partitions()
+                    .forEach(p -> ends.put(new TopicPartition(topic.name(), p.partition()), OffsetSpec.latest()));
+                get(admin.listOffsets(ends).all());
                 get(admin.describeConfigs(List.of(new ConfigResource(ConfigResource.Type.TOPIC, topic.name()))).all());
                 return true;
             } catch (ExecutionException unknown) {
