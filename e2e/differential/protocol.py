@@ -67,6 +67,7 @@ class Protocol:
                 if re.fullmatch(r"common/message/\w+(Request|Response)\.json", entry):
                     text = re.sub(r"^\s*//.*$|(?<=[,\[{}\]])\s*//.*$", "", archive.read(entry).decode(), flags=re.M)
                     message = json.loads(text)
+                    message.setdefault("fields", [])  # of an api that was removed
                     self.messages[message["name"]] = message
                     if message["type"] == "request":
                         self.keys[message["name"][:-len("Request")]] = message["apiKey"]
