@@ -59,6 +59,9 @@ def metadata(side):
     for v in side.versions("DescribeLogDirs"):
         for hint in ("metadata", "nowhere"):
             answer = side.ask("DescribeLogDirs", v, {"Topics": [{"Topic": side.name(hint), "Partitions": [0, 2]}]})
+            if isinstance(answer, dict):
+                for topic in (t for result in answer["Results"] for t in result["Topics"]):
+                    topic["Partitions"].sort(key=lambda p: p["PartitionIndex"])
             yield f"DescribeLogDirs v{v}: {hint}", answer, None
     for v in side.versions("FindCoordinator"):
         key = {"Key": "k", "CoordinatorKeys": ["k"]}

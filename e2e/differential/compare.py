@@ -17,6 +17,7 @@ ALLOWED = {
     "PartitionSize": (lambda v: "<bytes>" if v > 0 else v, "what a partition takes on disk is the broker's own affair"),
     "ErrorMessage": (lambda v: v if not v else "<text>", "wording is for people; that there is one is compared"),
     "BatchIndexErrorMessage": (lambda v: v if not v else "<text>", "wording is for people; that there is one is compared"),
+    "Documentation": (lambda v: v and "<text>", "wording is for people; that there is some is compared"),
     "FinalizedFeaturesEpoch": (lambda v: "<epoch>" if v >= 0 else v, "counts the metadata's changes"),
 }
 
@@ -60,6 +61,25 @@ def api_versions(kafka, other):
     return kafka, other, explained
 
 
+UNFORESEEN = "Kafka says UNKNOWN_SERVER_ERROR, for it did not foresee this; another broker may say more precisely what is wrong, but not that all is well"
+UNANSWERED = "Kafka leaves this request without an answer; another broker may refuse it or close the connection"
+
+
+def unforeseen(kafka, other):
+    """Takes out the errors Kafka did not foresee and another broker names; gives how many."""
+    if isinstance(kafka, list) and isinstance(other, list) and len(kafka) == len(other):
+        return sum(unforeseen(a, b) for a, b in zip(kafka, other))
+    if not isinstance(kafka, dict) or not isinstance(other, dict):
+        return 0
+    count = sum(unforeseen(kafka[key], other.get(key)) for key in kafka)
+    if kafka.get("ErrorCode") == -1 and other.get("ErrorCode") not in (0, -1, None):
+        for field in ("ErrorCode", "ErrorMessage"):
+            kafka.pop(field, None)
+            other.pop(field, None)
+        count += 1
+    return count
+
+
 def differences(kafka, other, path=""):
     """Paths at which the two are not the same, with both values."""
     if isinstance(kafka, dict) and isinstance(other, dict):
@@ -78,13 +98,13 @@ def shown(value):
 
 
 def errors(answer):
-    """Every error code in an answer, in order, each once."""
+    """Every error code in an answer but 0, in order, each once."""
     found = []
 
     def walk(value):
         if isinstance(value, dict):
             for key, inner in value.items():
-                if key == "ErrorCode" and inner not in found:
+                if key == "ErrorCode" and inner and inner not in found:
                     found.append(inner)
                 walk(inner)
         elif isinstance(value, list):

@@ -13,7 +13,7 @@ import admin_cases
 import compare
 import data_cases
 import frame_cases
-from protocol import Protocol
+from protocol import CLOSED, SILENT, Protocol
 from side import Side
 
 GROUPS = (admin_cases.versions, admin_cases.metadata, admin_cases.topics, admin_cases.configs, data_cases.produce, data_cases.idempotence,
@@ -24,12 +24,16 @@ ERRORS = {code: name for name, code in data_cases.CODES.items()}
 def judge(name, kafka, other, expected, sides):
     """The differences, the explained ones, and what Kafka said in short."""
     found, explained = [], []
-    if expected is not None and compare.errors(kafka) != expected:
-        found.append(f"kafka itself: expected the error codes {expected}, got {compare.errors(kafka)}: {compare.shown(kafka)}")
-    said = kafka if isinstance(kafka, str) else ", ".join(ERRORS.get(c, str(c)) for c in compare.errors(kafka)) or "answered"
+    got = kafka if isinstance(kafka, str) else compare.errors(kafka)
+    if expected is not None and got != expected:
+        found.append(f"kafka itself: expected {expected}, got {got}: {compare.shown(kafka)}")
+    said = got if isinstance(got, str) else ", ".join(ERRORS.get(c, str(c)) for c in got) or "no error"
     if name.startswith("ApiVersions"):
         kafka, other, explained = compare.api_versions(kafka, other)
     kafka, other = (compare.normal(answer, side.mark) for answer, side in zip((kafka, other), sides))
+    explained += [compare.UNFORESEEN] * compare.unforeseen(kafka, other)
+    if kafka == SILENT and (other == CLOSED or isinstance(other, dict) and compare.errors(other)):
+        return found, [*explained, compare.UNANSWERED], said
     return found + compare.differences(kafka, other), explained, said
 
 

@@ -30,7 +30,8 @@ class Side:
         self.connection.send(frame)
         return self.decoded(api, version)
 
-    def decoded(self, api, version):
+    def decoded(self, api, version, patience_s=ANSWER_S):
+        self.connection.socket.settimeout(patience_s)
         data = self.connection.receive()
         if data in (CLOSED, SILENT):
             self.reconnect()
