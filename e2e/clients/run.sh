@@ -3,8 +3,8 @@
 #
 # Runs the client programs against one broker: what each states, it states of Kafka.
 # PEER is kafka (Apache Kafka from Maven is started) or millrace (target/release/millrace, or the program MILLRACE names, is started);
-# with --bootstrap nothing is started, and PEER is only a name. CLIENTs: java, librdkafka, kcat, kafka-python, tools. Exits non-zero
-# when a statement fails, when a client does not end within CLIENT_SECONDS, or when there was nothing to run.
+# with --bootstrap nothing is started, and PEER is only a name. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and groups, which runs
+# only when named, for it needs consumer groups. Exits non-zero when a statement fails, when a client does not end within CLIENT_SECONDS, or when there was nothing to run.
 set -euo pipefail
 
 CLIENTS_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,6 +12,7 @@ CLIENTS_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$CLIENTS_HOME/install.sh"
 CLIENT_SECONDS=${CLIENT_SECONDS:-900}
 CLIENTS=java,librdkafka,kcat,kafka-python,tools
+LATER=groups
 
 usage() {
     sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
@@ -30,7 +31,7 @@ while (($#)); do
     esac
 done
 for client in ${only//,/ }; do
-    [[ ,$CLIENTS, == *,$client,* ]] || die "unknown client $client: there are $CLIENTS"
+    [[ ,$CLIENTS,$LATER, == *,$client,* ]] || die "unknown client $client: there are $CLIENTS,$LATER"
 done
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/millrace-clients.XXXXXX")
@@ -95,7 +96,7 @@ for name in ${only//,/ }; do
     librdkafka | kafka-python)
         client "$name" "$(python_environment "$CLIENTS_HOME/$name")/bin/python" "$CLIENTS_HOME/$name/clients.py" "$bootstrap" "$peer"
         ;;
-    tools) client tools "$CLIENTS_HOME/tools/tools.sh" "$bootstrap" "$peer" ;;
+    tools | groups) client "$name" "$CLIENTS_HOME/tools/$name.sh" "$bootstrap" "$peer" ;;
     esac
 done
 
