@@ -4,7 +4,8 @@
 # Runs the client programs against one broker: what each states, it states of Kafka.
 # PEER is kafka (Apache Kafka from Maven is started) or millrace (target/release/millrace, or the program MILLRACE names, is started);
 # with --bootstrap nothing is started, and PEER is only a name. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and groups, which runs
-# only when named, for it needs consumer groups. Exits non-zero when a statement fails, when a client does not end within CLIENT_SECONDS, or when there was nothing to run.
+# only when named, for it needs consumer groups. Exits non-zero when a statement fails, when a client does not end within CLIENT_SECONDS,
+# or when there was nothing to run. KEEP=1 keeps the broker's data and the clients' output.
 set -euo pipefail
 
 CLIENTS_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -89,7 +89,18 @@ def differences(kafka, other, path=""):
         return found
     if isinstance(kafka, list) and isinstance(other, list) and len(kafka) == len(other):
         return [d for i, (a, b) in enumerate(zip(kafka, other)) for d in differences(a, b, f"{path}[{i}]")]
-    return [] if kafka == other else [f"{path or 'answer'}: kafka {shown(kafka)}, other {shown(other)}"]
+    return [] if kafka == other else [f"{path or 'answer'}: {apart(kafka, other)}"]
+
+
+def apart(kafka, other):
+    """In a few words: lists of named things by the names, long bytes by where they part."""
+    if isinstance(kafka, list) and isinstance(other, list) and all(isinstance(v, dict) and "Name" in v for v in kafka + other):
+        theirs, ours = [v["Name"] for v in kafka], [v["Name"] for v in other]
+        return f"only kafka has {[n for n in theirs if n not in ours]}, only the other has {[n for n in ours if n not in theirs]}"
+    if isinstance(kafka, str) and isinstance(other, str) and min(len(kafka), len(other)) > 80:
+        at = next((i for i, (a, b) in enumerate(zip(kafka, other)) if a != b), min(len(kafka), len(other)))
+        return f"from character {at} on: kafka ...{shown(kafka[max(0, at - 20):at + 60])}, other ...{shown(other[max(0, at - 20):at + 60])}"
+    return f"kafka {shown(kafka)}, other {shown(other)}"
 
 
 def shown(value):
