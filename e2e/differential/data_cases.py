@@ -18,8 +18,9 @@ CODES = {"NONE": 0, "OFFSET_OUT_OF_RANGE": 1, "CORRUPT_MESSAGE": 2, "UNKNOWN_TOP
 
 
 def produce(side):
-    side.create("produce", 2)
-    side.create("narrow", max_message_bytes=1_000)
+    # The records have timestamps of long ago: by default Kafka would delete them, at a moment nobody knows.
+    side.create("produce", 2, retention_ms=-1)
+    side.create("narrow", max_message_bytes=1_000, retention_ms=-1)
     side.create("compact", cleanup_policy="compact")
     side.create("append-time", message_timestamp_type="LogAppendTime")
     now = int(time.time() * 1000)
@@ -77,8 +78,8 @@ def produce(side):
 
 
 def idempotence(side):
-    side.create("idempotent")
-    told = side.ask("InitProducerId", 4, {"TransactionalId": None, "TransactionTimeoutMs": 60_000})
+    side.create("idempotent", retention_ms=-1)
+    told = side.first_producer_id()
     yield "InitProducerId v4 before the sequences", told, codes("NONE")
     producer = told["ProducerId"]
 

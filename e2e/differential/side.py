@@ -64,6 +64,15 @@ class Side:
                 time.sleep(0.05)
         return name
 
+    def first_producer_id(self):
+        """Kafka's broker asks its controller for a block of ids first, and until it has one says COORDINATOR_LOAD_IN_PROGRESS."""
+        deadline = time.monotonic() + LED_S
+        while True:
+            told = self.ask("InitProducerId", 4, {"TransactionalId": None, "TransactionTimeoutMs": 60_000})
+            if not isinstance(told, dict) or told["ErrorCode"] != 14 or time.monotonic() > deadline:
+                return told
+            time.sleep(0.05)
+
     def topic(self, hint, version, by_id_from, **fields):
         """How a request names a topic: by name, or from some version on by id. Unknown hints give an unknown topic."""
         if version >= by_id_from:
@@ -77,7 +86,7 @@ class Side:
 
     def filled(self, hint):
         """A topic with 20 records in 4 batches, the third compressed, timestamps rising by 100 from batch to batch."""
-        self.create(hint, 2)
+        self.create(hint, 2, retention_ms=-1)
         for i in range(4):
             told = self.produce(hint, batch([b"record %d" % n for n in range(5)], 1_000_000 + 100 * i, attributes=i == 2))
             assert told["Responses"][0]["PartitionResponses"][0]["BaseOffset"] == 5 * i, f"{self.address} does not store: {told}"

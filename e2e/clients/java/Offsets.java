@@ -29,7 +29,7 @@ final class Offsets {
         });
         for (String compression : List.of("none", "lz4")) {
             Statements.states("offsets for times, " + compression + ": the first record at or after the time, or none", () -> {
-                String topic = peer.topic("times", 1);
+                String topic = peer.keptTopic("times", 1);
                 List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
                 for (int i = 0; i < 30; i++) {
                     records.add(new ProducerRecord<>(topic, 0, 10_000L + 100 * i, null, Peer.bytes("v" + i)));
@@ -48,7 +48,7 @@ final class Offsets {
                 }
             });
             Statements.states("the offset of the greatest timestamp, " + compression + ", and none when empty", () -> {
-                String topic = peer.topic("max", 2);
+                String topic = peer.keptTopic("max", 2);
                 long[] timestamps = {5_000, 9_000, 7_000, 9_000, 8_000};
                 List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
                 for (long timestamp : timestamps) {
@@ -63,7 +63,7 @@ final class Offsets {
             });
         }
         Statements.states("the admin's list of offsets: earliest, latest, by time, earliest local, latest tiered", () -> {
-            String topic = peer.topic("list", 1);
+            String topic = peer.keptTopic("list", 1);
             List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
             for (int i = 0; i < 10; i++) {
                 records.add(new ProducerRecord<>(topic, 0, 1_000L + i, null, Peer.bytes("v")));
@@ -91,7 +91,7 @@ final class Offsets {
 
     private static void deletion(Peer peer) {
         Statements.states("deleted records are gone: the beginning, readers and times follow", () -> {
-            String topic = peer.topic("delete", 1);
+            String topic = peer.keptTopic("delete", 1);
             List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
             for (int i = 0; i < 20; i++) {
                 records.add(new ProducerRecord<>(topic, 0, 1_000L + i, null, Peer.bytes("v" + i)));
@@ -116,7 +116,7 @@ final class Offsets {
             Statements.expect("offset of the next", 20L, peer.send(new ProducerRecord<>(topic, Peer.bytes("next"))).offset());
         });
         Statements.states("deleting beyond the end is refused: OffsetOutOfRangeException", () -> {
-            String topic = peer.topic("delete", 1);
+            String topic = peer.keptTopic("delete", 1);
             peer.send(Peer.numbered(topic, 5));
             Statements.refused(OffsetOutOfRangeException.class, () -> delete(peer, topic, 6));
         });

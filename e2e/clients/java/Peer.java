@@ -51,6 +51,11 @@ final class Peer implements AutoCloseable {
         return "java-" + run + "-" + hint + "-" + topics++;
     }
 
+    /** A topic whose records have timestamps of long ago: by default Kafka would delete them, at a moment nobody knows. */
+    String keptTopic(String hint, int partitions) throws Exception {
+        return topic(hint, partitions, "retention.ms", "-1");
+    }
+
     String topic(String hint, int partitions, String... config) throws Exception {
         String name = name(hint);
         Map<String, String> configs = new HashMap<>();

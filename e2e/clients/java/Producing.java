@@ -36,7 +36,7 @@ final class Producing {
 
     private static void contents(Peer peer, String compression) {
         Statements.states(compression + ": keys, values, headers, timestamps and order come back as sent", () -> {
-            String topic = peer.topic(compression, 1);
+            String topic = peer.keptTopic(compression, 1);
             List<ProducerRecord<byte[], byte[]>> sent = new ArrayList<>();
             for (int i = 0; i < 200; i++) {
                 List<Header> headers = new ArrayList<>();
@@ -200,7 +200,7 @@ final class Producing {
         });
         for (String stored : new String[] {"uncompressed", "gzip", "snappy", "lz4", "zstd"}) {
             Statements.states("compression.type=" + stored + " on the topic: records of every compression come back as sent", () -> {
-                String topic = peer.topic("stored", 1, "compression.type", stored);
+                String topic = peer.topic("stored", 1, "compression.type", stored, "retention.ms", "-1");
                 for (String compression : COMPRESSIONS) {
                     List<ProducerRecord<byte[], byte[]>> records = new ArrayList<>();
                     for (int i = 0; i < 20; i++) {

@@ -25,6 +25,10 @@ def refused(kind, body):
     raise AssertionError(f"expected {kind.__name__}, but it was accepted")
 
 
+# For topics whose records have timestamps of long ago: by default Kafka would delete them, at a moment nobody knows.
+KEPT = {"retention_ms": -1}
+
+
 def topic(hint, partitions=1, **config):
     created = name("kafka-python", hint)
     config = {key.replace("_", "."): str(value) for key, value in config.items()}
@@ -88,7 +92,7 @@ for compression in COMPRESSIONS:
 
     @states(f"{compression}: keys, values, headers, timestamps and order come back as sent")
     def contents():
-        of = topic(compression)
+        of = topic(compression, **KEPT)
         sent = []
         for i in range(200):
             # The same name several times, and an order that is not the alphabet's.
@@ -201,7 +205,7 @@ def seek():
 
 @states("beginning, end, and offsets for times")
 def offsets():
-    of = topic("times", 2)
+    of = topic("times", 2, **KEPT)
     send([{"topic": of, "partition": 0, "value": b"v%d" % i, "timestamp_ms": 10_000 + 100 * i} for i in range(30)], linger_ms=50)
     filled, empty = TopicPartition(of, 0), TopicPartition(of, 1)
     reader = consumer(filled, empty)
@@ -216,7 +220,7 @@ def offsets():
 
 @states("the admin's list of offsets: earliest, latest, greatest timestamp, by time")
 def listed():
-    of = topic("list")
+    of = topic("list", **KEPT)
     send([{"topic": of, "partition": 0, "value": b"v", "timestamp_ms": t} for t in (5_000, 9_000, 7_000, 8_000)], linger_ms=100)
     partition = TopicPartition(of, 0)
     for spec, offset in ((OffsetSpec.EARLIEST, 0), (OffsetSpec.LATEST, 4), (OffsetSpec.MAX_TIMESTAMP, 1), (8_500, 1)):

@@ -31,6 +31,10 @@ def refused(code, body):
     raise AssertionError(f"expected {code}, but it was accepted")
 
 
+# For topics whose records have timestamps of long ago: by default Kafka would delete them, at a moment nobody knows.
+KEPT = {"retention_ms": -1}
+
+
 def topic(hint, partitions=1, **config):
     created = name("librdkafka", hint)
     config = {key.replace("_", "."): str(value) for key, value in config.items()}
@@ -108,7 +112,7 @@ def numbered(of, count):
 for compression in COMPRESSIONS:
     @states(f"{compression}: keys, values, headers, timestamps and order come back as sent")
     def contents():
-        of = topic(compression)
+        of = topic(compression, **KEPT)
         sent = []
         for i in range(200):
             # The same name several times, and an order that is not the alphabet's.
@@ -229,7 +233,7 @@ def seek():
 
 @states("watermarks, and offsets for times")
 def offsets():
-    of = topic("times", 2)
+    of = topic("times", 2, **KEPT)
     send([{"topic": of, "partition": 0, "value": f"v{i}", "timestamp": 10_000 + 100 * i} for i in range(30)], linger_ms=50)
     reader = consumer()
     expect("watermarks", (0, 30), reader.get_watermark_offsets(TopicPartition(of, 0), timeout=PATIENCE_S))
@@ -242,7 +246,7 @@ def offsets():
 
 @states("the admin's list of offsets: earliest, latest, greatest timestamp, by time")
 def listed():
-    of = topic("list")
+    of = topic("list", **KEPT)
     stamps = [5_000, 9_000, 7_000, 8_000]
     send([{"topic": of, "partition": 0, "value": "v", "timestamp": t} for t in stamps], linger_ms=100)
     for spec, offset in ((OffsetSpec.earliest(), 0), (OffsetSpec.latest(), 4), (OffsetSpec.max_timestamp(), 1), (OffsetSpec.for_timestamp(8_500), 1)):
