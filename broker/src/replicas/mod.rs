@@ -39,8 +39,7 @@ impl Replicas {
         tasks: &TaskTracker,
     ) -> Replicas {
         let mut images = metadata.watch();
-        let mut follower =
-            follow::Follower::new(engine.clone(), metadata.clone(), config, metrics);
+        let mut follower = follow::Follower::new(engine.clone(), metadata.clone(), config, metrics);
         let image = images.borrow_and_update().clone();
         let (sender, hosting) = watch::channel(Arc::new(Hosting::default()));
         follower = step(follower, image, &sender).await;
