@@ -89,6 +89,7 @@ impl Server {
         pages.starting("registering with the metadata");
         register(&metadata, &config, &listening).await?;
         let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
         pages.starting("starting the replicas");
         let replicas = Replicas::start(
             engine,
@@ -96,6 +97,7 @@ impl Server {
             config.clone(),
             metrics.clone(),
             stop.clone(),
+            &tasks,
         )
         .await;
         let limits = Arc::new(limits(&config));
@@ -106,8 +108,8 @@ impl Server {
             replicas,
             metrics,
             reads: Budget::new(MEMORY_BYTES),
+            stopping: stop.clone(),
         }));
-        let tasks = TaskTracker::new();
         let mut addresses = Vec::new();
         for (listener, bound) in listening {
             tracing::info!(listener = listener.name, address = %bound.address, "listening");
@@ -146,7 +148,35 @@ impl Server {
             tracing::info!("requests that still wait are left without an answer");
         }
         self.admin.stop().await;
-        drop(self.broker);
+        let engine = self.broker.replicas.engine().clone();
+        drop((self.broker, self.limits, self.pages));
+        close(engine).await;
+    }
+}
+
+/// Returns when the directories are closed, so that another process may open them.
+async fn close(engine: Arc<Engine>) {
+    let mut engine = engine;
+    let deadline = Instant::now() + GRACE;
+    let engine = loop {
+        match Arc::try_unwrap(engine) {
+            Ok(engine) => break engine,
+            Err(_) if Instant::now() >= deadline => {
+                tracing::warn!(
+                    "the directories are still in use; the end of the process closes them"
+                );
+                return;
+            }
+            Err(shared) => engine = shared,
+        }
+        // Who still answers a request holds it.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    if tokio::task::spawn_blocking(move || drop(engine))
+        .await
+        .is_err()
+    {
+        tracing::error!("closing the directories panicked");
     }
 }
 

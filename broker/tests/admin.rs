@@ -12,6 +12,8 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 /// A page without its numbers: name, kind and labels of each metric, and how many series it has.
 fn outline(page: &str) -> String {
@@ -228,13 +230,17 @@ async fn readiness_ends_before_the_clients_are_sent_away() {
     let (server, _directory) = start(&[]).await;
     let at = server.admin.metrics_address;
     assert_eq!(get(at, "/readyz").await, (200, "serving\n".to_owned()));
-    let mut client = Client::connect(&server).await;
-    client.create_topic("t").await;
-    // Held by a long poll, the end takes its time.
-    let waits = tokio::spawn(async move { client.fetch("t", Duration::from_secs(60)).await });
-    wait_until("the fetch to wait", async || {
+    let mut client = TcpStream::connect(server.addresses[0].1)
+        .await
+        .expect("it is open");
+    // Half a request is waited for, for a while.
+    client
+        .write_all(&[0, 1, 0, 0, 7])
+        .await
+        .expect("it is read");
+    wait_until("the request to begin", async || {
         let page = get(at, "/metrics").await.1;
-        series(&page, "millrace_requests_in_flight") == Some(1.0)
+        series(&page, "millrace_request_memory_bytes").is_some_and(|bytes| bytes > 0.0)
     })
     .await;
     let stop = tokio::spawn(server.stop());
@@ -242,11 +248,12 @@ async fn readiness_ends_before_the_clients_are_sent_away() {
         get(at, "/readyz").await == (503, "stopping\n".to_owned())
     })
     .await;
-    assert!(!waits.is_finished(), "the client was sent away first");
+    let still_open = client.try_read(&mut [0; 1]);
+    assert!(still_open.is_err(), "the client was sent away first");
+    assert!(!stop.is_finished());
     stop.await.expect("the end does not panic");
-    let gone = tokio::net::TcpStream::connect(at.expect("it had a port")).await;
+    let gone = TcpStream::connect(at.expect("it had a port")).await;
     assert!(gone.is_err(), "the port is still open");
-    waits.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

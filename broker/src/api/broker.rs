@@ -8,6 +8,7 @@ use crate::metadata::{self, Image, Resource};
 use crate::metrics::Metrics;
 use crate::replicas::Replicas;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 pub struct BrokerParts {
     pub config: Arc<BrokerConfig>,
@@ -17,6 +18,8 @@ pub struct BrokerParts {
     pub metrics: Arc<Metrics>,
     /// For records on their way to clients.
     pub reads: Budget,
+    /// Ends what waits.
+    pub stopping: CancellationToken,
 }
 
 pub struct Broker {
@@ -30,6 +33,7 @@ pub struct Broker {
     /// About slow requests.
     pub(super) complaints: Complaints,
     pub sessions: Sessions,
+    pub stopping: CancellationToken,
 }
 
 impl Broker {
@@ -42,6 +46,7 @@ impl Broker {
             replicas: parts.replicas,
             metrics: parts.metrics,
             reads: parts.reads,
+            stopping: parts.stopping,
             complaints: Complaints::default(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
         }

@@ -110,7 +110,12 @@ impl Hosted {
         }
     }
 
-    pub fn open(path: &Path, options: &EngineOptions) -> Result<Arc<Hosted>, Error> {
+    /// `others_are_empty` when no other directory holds anything, as far as can be known.
+    pub fn open(
+        path: &Path,
+        options: &EngineOptions,
+        others_are_empty: bool,
+    ) -> Result<Arc<Hosted>, Error> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::Io {
             path: name.clone(),
@@ -149,7 +154,13 @@ impl Hosted {
             workers.push(Runtime::spawn(&runtime, make, |_, _| ()).map_err(io)?);
         }
         let metadata = match options.metadata_directory.as_deref() == Some(path) {
-            true => Some(MetadataHost::open(&name, &shard, &log_thread, options)?),
+            true => Some(MetadataHost::open(
+                &name,
+                &shard,
+                &log_thread,
+                options,
+                others_are_empty,
+            )?),
             false => None,
         };
         let max_entry_bytes = shard

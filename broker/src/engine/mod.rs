@@ -110,6 +110,12 @@ struct OnlineShard {
     hosted: Arc<Hosted>,
 }
 
+impl OnlineShard {
+    fn is_empty(&self) -> bool {
+        self.hosted.shard.group_ids().is_empty() && self.hosted.shard.damaged().is_empty()
+    }
+}
+
 impl Engine {
     /// Opens all directories and starts every partition found there. `config_of` is asked for each.
     ///
@@ -121,8 +127,12 @@ impl Engine {
         let mut shards = Vec::new();
         let mut handles = BTreeMap::new();
         let mut failed = None;
-        for path in &options.directories {
-            match open_directory(path, options, config_of) {
+        // The directory of the metadata last: it may begin anew only where there is nothing yet.
+        let mut paths: Vec<&PathBuf> = options.directories.iter().collect();
+        paths.sort_by_key(|path| options.metadata_directory.as_ref() == Some(*path));
+        for path in paths {
+            let is_empty = failed.is_none() && shards.iter().all(OnlineShard::is_empty);
+            match open_directory(path, options, is_empty, config_of) {
                 Ok((shard, started)) => {
                     handles.extend(started);
                     shards.push(shard);
@@ -260,11 +270,12 @@ type Started = (OnlineShard, Vec<(GroupId, Handle)>);
 fn open_directory(
     path: &Path,
     options: &EngineOptions,
+    others_are_empty: bool,
     config_of: &dyn Fn(GroupId) -> TopicConfig,
 ) -> Result<Started, Error> {
     // What is found and said while it opens names the directory.
     let opening = tracing::error_span!("directory", path = %path.display());
-    let hosted = opening.in_scope(|| Hosted::open(path, options))?;
+    let hosted = opening.in_scope(|| Hosted::open(path, options, others_are_empty))?;
     let handles = hosted.start_all(config_of);
     let name = format!("keep {}", path.display());
     let housekeeper = Housekeeper::spawn(hosted.clone(), options.housekeeping.clone(), &name)

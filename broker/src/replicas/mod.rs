@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long a step that failed rests: a full disk is not worth more than a line a second.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -35,13 +36,14 @@ impl Replicas {
         config: Arc<BrokerConfig>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
+        tasks: &TaskTracker,
     ) -> Replicas {
         let mut images = metadata.watch();
-        let mut follower = follow::Follower::new(engine.clone(), config, metrics);
+        let mut follower = follow::Follower::new(engine.clone(), metadata.clone(), config, metrics);
         let image = images.borrow_and_update().clone();
         let (sender, hosting) = watch::channel(Arc::new(Hosting::default()));
         follower = step(follower, image, &sender).await;
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             loop {
                 let is_complete = sender.borrow().is_complete;
                 let changed = async {
