@@ -36,6 +36,14 @@ impl Budget {
         }
     }
 
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
+    pub fn taken_bytes(&self) -> usize {
+        self.limit_bytes.saturating_sub(self.free_bytes())
+    }
+
     pub fn free_bytes(&self) -> usize {
         self.permits.available_permits() * UNIT_BYTES
     }

@@ -4,10 +4,13 @@ mod demo;
 mod serve;
 
 use clap::{Parser, Subcommand};
+use millrace_broker::admin::LogFilter;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Entries are allocated by one thread and freed by another, which glibc's allocator is slow at.
 #[global_allocator]
@@ -45,17 +48,17 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let (layer, filter) = LogFilter::new(filter);
+    let log = tracing_subscriber::registry().with(layer);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // People read a terminal, programs what is written elsewhere.
     match std::io::stderr().is_terminal() {
-        true => lines.init(),
-        false => lines.json().flatten_event(true).init(),
+        true => log.with(lines).init(),
+        false => log.with(lines.json().flatten_event(true)).init(),
     }
     let result = match command {
         Command::Demo(options) => demo::run(&options).map_err(|error| error.to_string()),
-        Command::Server(options) => serve::run(options),
+        Command::Server(options) => serve::run(options, filter),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

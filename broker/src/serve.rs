@@ -1,5 +1,6 @@
 //! `millrace server`: a broker in the foreground, until SIGTERM or Ctrl-C.
 
+use millrace_broker::admin::LogFilter;
 use millrace_broker::config::{BrokerConfig, SettingsFile, Sources};
 use millrace_broker::server::Server;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ pub struct Options {
     overrides: Vec<String>,
 }
 
-pub fn run(options: Options) -> Result<(), String> {
+pub fn run(options: Options, filter: LogFilter) -> Result<(), String> {
     let file = SettingsFile::read(&options.settings).map_err(|error| error.to_string())?;
     let sources = Sources {
         overrides: options.overrides,
@@ -32,15 +33,15 @@ pub fn run(options: Options) -> Result<(), String> {
         .thread_name("clients")
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
-    runtime.block_on(serve(loaded.config))
+    runtime.block_on(serve(loaded.config, filter))
 }
 
-async fn serve(config: BrokerConfig) -> Result<(), String> {
+async fn serve(config: BrokerConfig, filter: LogFilter) -> Result<(), String> {
     let signals = |error: std::io::Error| format!("cannot listen for signals: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let server = tokio::select! {
-        server = Server::start(config) => server.map_err(|error| error.to_string())?,
+        server = Server::start_with(config, Some(filter)) => server.map_err(|error| error.to_string())?,
         () = either(&mut terminate, &mut interrupt) => return Ok(()),
     };
     either(&mut terminate, &mut interrupt).await;

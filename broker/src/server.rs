@@ -1,11 +1,13 @@
 //! The wiring of a broker: settings, directories, metadata, sockets, and their orderly end.
 
+use crate::admin::{self, Admin, LogFilter, Ports};
 use crate::api::{self, Broker, BrokerParts};
 use crate::budget::Budget;
 use crate::config::{BrokerConfig, Listener};
 use crate::engine::{self, Engine, EngineOptions};
 use crate::identity;
 use crate::metadata::{self, Command, Endpoint};
+use crate::metrics::Metrics;
 use crate::net::{self, Limits, Listening};
 use crate::replicas::Replicas;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -35,6 +37,8 @@ pub enum Error {
         listener: String,
         error: std::io::Error,
     },
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
     #[error("the directory of the metadata, {path}, is offline: nothing can be served without it")]
     NoMetadata { path: String },
     #[error("cannot register with the metadata: {0}")]
@@ -49,6 +53,9 @@ pub struct Server {
     pub limits: Arc<Limits>,
     /// Where each listener is reached here, by name.
     pub addresses: Vec<(String, SocketAddr)>,
+    /// `/metrics` and the probes, and what takes orders.
+    pub admin: admin::Served,
+    pages: Arc<Admin>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -56,10 +63,22 @@ pub struct Server {
 impl Server {
     /// Returns when clients are served.
     pub async fn start(config: BrokerConfig) -> Result<Server, Error> {
+        Server::start_with(config, None).await
+    }
+
+    /// The same with a log whose level may be changed while the broker runs.
+    pub async fn start_with(
+        config: BrokerConfig,
+        filter: Option<LogFilter>,
+    ) -> Result<Server, Error> {
         let began = Instant::now();
         let config = Arc::new(config);
         // First, so that two brokers on one port do not both open their directories.
         let listening = bind_all(&config).await?;
+        let metrics = Arc::new(Metrics::new(config.metrics_max_topics));
+        let pages = Arc::new(Admin::new(metrics.clone()));
+        let admin = Ports::bind(&config).await?.serve(&pages, filter);
+        pages.starting("opening the directories");
         let new_cluster_id = || api::id_text(&api::new_id());
         let identity = identity::establish(&config.log_dirs, config.node_id, new_cluster_id)?;
         let engine = open_engine(&config).await?;
@@ -67,25 +86,37 @@ impl Server {
             path: config.log_dirs[0].display().to_string(),
         };
         let metadata = engine.metadata().ok_or_else(no_metadata)?;
+        pages.starting("registering with the metadata");
         register(&metadata, &config, &listening).await?;
         let stop = CancellationToken::new();
-        let replicas =
-            Replicas::start(engine, metadata.clone(), config.clone(), stop.clone()).await;
+        let tasks = TaskTracker::new();
+        pages.starting("starting the replicas");
+        let replicas = Replicas::start(
+            engine,
+            metadata.clone(),
+            config.clone(),
+            metrics.clone(),
+            stop.clone(),
+            &tasks,
+        )
+        .await;
         let limits = Arc::new(limits(&config));
         let broker = Arc::new(Broker::new(BrokerParts {
             config,
             cluster_id: identity.cluster_id,
             metadata,
             replicas,
+            metrics,
             reads: Budget::new(MEMORY_BYTES),
+            stopping: stop.clone(),
         }));
-        let tasks = TaskTracker::new();
         let mut addresses = Vec::new();
         for (listener, bound) in listening {
             tracing::info!(listener = listener.name, address = %bound.address, "listening");
             addresses.push((listener.name, bound.address));
             tasks.spawn(bound.serve(broker.clone(), limits.clone(), stop.clone(), tasks.clone()));
         }
+        pages.serving(&broker, &limits);
         tracing::info!(
             node_id = broker.id(),
             cluster_id = broker.cluster_id,
@@ -97,6 +128,8 @@ impl Server {
             broker,
             limits,
             addresses,
+            admin,
+            pages,
             stop,
             tasks,
         })
@@ -104,6 +137,8 @@ impl Server {
 
     /// Takes no more requests, answers those that were begun, and closes the directories.
     pub async fn stop(self) {
+        // Probes hear of it before clients do.
+        self.pages.stopping();
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(GRACE, self.tasks.wait())
@@ -112,7 +147,36 @@ impl Server {
         {
             tracing::info!("requests that still wait are left without an answer");
         }
-        drop(self.broker);
+        self.admin.stop().await;
+        let engine = self.broker.replicas.engine().clone();
+        drop((self.broker, self.limits));
+        close(engine).await;
+    }
+}
+
+/// Returns when the directories are closed, so that another process may open them.
+async fn close(engine: Arc<Engine>) {
+    let mut engine = engine;
+    let deadline = Instant::now() + GRACE;
+    let engine = loop {
+        match Arc::try_unwrap(engine) {
+            Ok(engine) => break engine,
+            Err(_) if Instant::now() >= deadline => {
+                tracing::warn!(
+                    "the directories are still in use; the end of the process closes them"
+                );
+                return;
+            }
+            Err(shared) => engine = shared,
+        }
+        // Who still answers a request holds it.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    if tokio::task::spawn_blocking(move || drop(engine))
+        .await
+        .is_err()
+    {
+        tracing::error!("closing the directories panicked");
     }
 }
 

@@ -37,7 +37,7 @@ fn replay(image: &Bytes) -> Option<u32> {
 fn segment_header() -> BytesMut {
     let mut image = BytesMut::new();
     image.put_slice(b"mrlogseg");
-    image.put_u32_le(1);
+    image.put_u32_le(2);
     let mut rest = BytesMut::new();
     rest.put_u64_le(NUMBER);
     rest.put_u64_le(SALT);

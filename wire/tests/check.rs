@@ -218,7 +218,7 @@ fn small_elements_cannot_fill_the_memory() {
     body.put_i32(1_000_000);
     body.put_bytes(0, 2_000_000);
     let limit = decoded_limit_bytes(body.len());
-    assert!(limit < 20_000_000);
+    assert!(limit < 40_000_000);
     assert_eq!(
         refused::<MetadataRequest>(0, &body),
         ("Topics", Problem::Memory { limit })
@@ -247,10 +247,10 @@ fn varint(mut value: usize) -> Vec<u8> {
 
 #[test]
 fn unknown_tagged_fields_cannot_fill_the_memory() {
-    // Twenty topics, each with five thousand: ten bytes of memory and more for each of theirs.
+    // A hundred topics, each with five thousand: twenty bytes of memory and more for each of theirs.
     let tagged = unknown_tagged_fields(5_000);
-    let mut body = vec![21];
-    for _ in 0..20 {
+    let mut body = vec![101];
+    for _ in 0..100 {
         body.extend(b"\x02t");
         body.extend(&tagged);
     }
@@ -300,8 +300,8 @@ fn no_more_is_taken_than_kafka_takes() {
 
 #[test]
 fn the_limit_on_memory_grows_with_the_body_and_ends() {
-    assert_eq!(decoded_limit_bytes(0), 1 << 20);
-    assert_eq!(decoded_limit_bytes(1 << 20), 9 << 20);
+    assert_eq!(decoded_limit_bytes(0), 4 << 20);
+    assert_eq!(decoded_limit_bytes(1 << 20), 20 << 20);
     assert_eq!(decoded_limit_bytes(usize::MAX), 256 << 20);
 }
 

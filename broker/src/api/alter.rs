@@ -219,7 +219,7 @@ fn pairs(stored: &Stored) -> impl Iterator<Item = (&str, &str)> {
         .map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-fn owned<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Stored {
+fn owned<'a, 'b>(pairs: impl Iterator<Item = (&'a str, &'b str)>) -> Stored {
     pairs
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()

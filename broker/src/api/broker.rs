@@ -4,13 +4,16 @@ use super::fetch::Sessions;
 use super::init_producer_id::ProducerIds;
 use super::refusal::Refused;
 use crate::budget::Budget;
+use crate::complaints::Complaints;
 use crate::config::{BrokerConfig, DynamicSettings, Level};
 use crate::metadata::{self, Command, Image, Output, Resource};
+use crate::metrics::Metrics;
 use crate::replicas::Replicas;
 use millrace_wire::ErrorCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How long a change may take when the client does not say.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,8 +23,11 @@ pub struct BrokerParts {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub metrics: Arc<Metrics>,
     /// For records on their way to clients.
     pub reads: Budget,
+    /// Ends what waits.
+    pub stopping: CancellationToken,
 }
 
 pub struct Broker {
@@ -30,11 +36,15 @@ pub struct Broker {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub metrics: Arc<Metrics>,
     pub reads: Budget,
+    /// About slow requests.
+    pub(super) complaints: Complaints,
     pub sessions: Sessions,
     pub(super) producer_ids: ProducerIds,
     /// Held by who changes settings: they are read, changed and written.
     pub(super) alterations: tokio::sync::Mutex<()>,
+    pub stopping: CancellationToken,
 }
 
 impl Broker {
@@ -45,7 +55,10 @@ impl Broker {
             cluster_id: parts.cluster_id,
             metadata: parts.metadata,
             replicas: parts.replicas,
+            metrics: parts.metrics,
             reads: parts.reads,
+            stopping: parts.stopping,
+            complaints: Complaints::new(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
             producer_ids: ProducerIds::default(),
             alterations: tokio::sync::Mutex::default(),

@@ -16,6 +16,7 @@ mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
+mod errors;
 mod fetch;
 mod find_coordinator;
 mod ids;
@@ -23,6 +24,7 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod observe;
 mod offset_for_leader_epoch;
 mod produce;
 mod recompress;
@@ -40,7 +42,9 @@ use millrace_wire::{ApiKey, ErrorCode, decode_request, encode_response};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Who sends requests on a connection.
 #[derive(Clone, Debug)]
@@ -57,6 +61,7 @@ pub struct Call {
     pub version: i16,
     pub client_id: Option<messages::StrBytes>,
     held: Mutex<Vec<Share>>,
+    waited_us: Arc<AtomicU64>,
 }
 
 impl Call {
@@ -66,6 +71,12 @@ impl Call {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(share);
+    }
+
+    /// So long nothing was to be done: the client had asked to wait for something to happen. Such time is nobody's fault.
+    fn waited(&self, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.waited_us.fetch_add(us, Ordering::Relaxed);
     }
 }
 
@@ -112,6 +123,7 @@ macro_rules! apis {
                         Box::pin(async move {
                             match $module::handle(&call, request).await {
                                 Reply::Answer(response) => {
+                                    observe::errors(&call, api, &response);
                                     let held = std::mem::take(&mut *call.held.lock().unwrap_or_else(PoisonError::into_inner));
                                     encode(api, version, correlation_id, &response, held)
                                 }
@@ -174,14 +186,16 @@ pub fn serve(
             _ => close(format!("{api} has no version {version}")),
         };
     }
+    let observed = observe::Observed::new(broker, caller, api, &header, body.len());
     let call = Call {
         broker: broker.clone(),
         caller: caller.clone(),
         version,
         client_id: header.client_id,
         held: Mutex::default(),
+        waited_us: observed.waited_us(),
     };
-    dispatch(call, api, correlation_id, body)
+    observe::watch(observed, dispatch(call, api, correlation_id, body))
 }
 
 /// Whether requests of this api may be served while others of the same connection are: Kafka takes one at a time, and only

@@ -117,7 +117,12 @@ fn begin(
         Err(refused) => Step::Refused(refused),
         Ok((led, batch, ack)) => {
             let (sender, answer) = oneshot::channel();
+            let (counters, bytes) = (led.topic.counters.clone(), batch.len());
             led.handle.append_then(batch, now_ms, ack, move |result| {
+                if let Ok(appended) = &result {
+                    let records = appended.last_offset.0 - appended.base_offset.0 + 1;
+                    counters.produced(bytes, records.unsigned_abs());
+                }
                 // Nobody listens with acks=0, or after the client's timeout.
                 let _ = sender.send(result);
             });

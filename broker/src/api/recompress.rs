@@ -65,12 +65,7 @@ mod tests {
             ..Default::default()
         });
         for value in ["a", "bb", "ccc"] {
-            builder.push(
-                1_000,
-                Some("key".into()),
-                Some(value.into()),
-                Default::default(),
-            );
+            builder.push(1_000, Some(b"key"), Some(value.as_bytes()));
         }
         builder.build().unwrap()
     }

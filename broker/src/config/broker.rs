@@ -2,7 +2,7 @@
 
 use super::derived::{self, Derived};
 use super::layers::Layers;
-use super::listeners::Listener;
+use super::listeners::{HostPort, Listener};
 use super::sources::{Gathered, Sources};
 use super::topic::{TopicConfig, TopicSettings};
 use super::value::Value;
@@ -32,6 +32,10 @@ macro_rules! broker_config {
             pub log_dirs: Vec<PathBuf>,
             /// `max.connections.per.ip.overrides`
             pub max_connections_by_address: BTreeMap<String, u32>,
+            /// `millrace.metrics.listener`; `None` is off.
+            pub metrics_listener: Option<HostPort>,
+            /// `millrace.control.listener`; `None` is off.
+            pub control_listener: Option<HostPort>,
             $(pub $field: $type,)*
             pub(super) layers: Layers,
         }
@@ -49,6 +53,8 @@ macro_rules! broker_config {
                     inter_broker_listener: derived.inter_broker_listener,
                     log_dirs: derived.log_dirs,
                     max_connections_by_address: derived.max_connections_by_address,
+                    metrics_listener: derived.metrics_listener,
+                    control_listener: derived.control_listener,
                     $($field: Field::read(plain(&layers, $name))
                         .expect("kind and bounds in the table fit the field: a test reads them all"),)*
                     layers,
@@ -111,6 +117,8 @@ broker_config! {
     transaction_state_log_min_isr: i32 = "transaction.state.log.min.isr";
     producer_id_expiration_ms: i32 = "producer.id.expiration.ms";
     producer_id_expiration_check_interval_ms: i32 = "producer.id.expiration.check.interval.ms";
+    metrics_max_topics: usize = "millrace.metrics.max.topics";
+    slow_request_ms: u64 = "millrace.slow.request.ms";
     log_budget_bytes: u64 = "millrace.log.budget.bytes";
     log_limit_bytes: u64 = "millrace.log.limit.bytes";
     min_free_bytes: u64 = "millrace.min.free.bytes";
@@ -234,6 +242,8 @@ impl BrokerConfig {
             advertised_listeners: self.advertised_listeners.clone(),
             inter_broker_listener: self.inter_broker_listener.clone(),
             log_dirs: self.log_dirs.clone(),
+            metrics_listener: self.metrics_listener.clone(),
+            control_listener: self.control_listener.clone(),
             max_connections_by_address: plain(&layers, derived::BY_ADDRESS)
                 .and_then(|value| derived::connections_by_address(&value.to_string()).ok())
                 .unwrap_or_default(),

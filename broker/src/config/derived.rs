@@ -1,7 +1,7 @@
 //! What several settings say together: checked after each was.
 
 use super::layers::{Given, Layers};
-use super::listeners::{self, Listener, ProtocolMap};
+use super::listeners::{self, HostPort, Listener, ProtocolMap};
 use super::value::Value;
 use super::{Errors, Problem, table};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub(super) struct Derived {
     pub inter_broker_listener: String,
     pub log_dirs: Vec<PathBuf>,
     pub max_connections_by_address: BTreeMap<String, u32>,
+    pub metrics_listener: Option<HostPort>,
+    pub control_listener: Option<HostPort>,
 }
 
 impl Derived {
@@ -30,6 +32,8 @@ impl Derived {
         reader.listeners(&mut derived);
         derived.log_dirs = reader.directories();
         derived.max_connections_by_address = reader.connections_by_address();
+        derived.metrics_listener = reader.host_port("millrace.metrics.listener");
+        derived.control_listener = reader.host_port("millrace.control.listener");
         reader.orders();
         derived
     }
@@ -254,6 +258,20 @@ impl<'a> Reader<'a> {
             }
         }
         listeners
+    }
+
+    fn host_port(&mut self, name: &str) -> Option<HostPort> {
+        let text = self.text(name);
+        if text.is_empty() {
+            return None;
+        }
+        match HostPort::parse(&text) {
+            Ok(host_port) => Some(host_port),
+            Err(what) => {
+                self.wrong(name, what);
+                None
+            }
+        }
     }
 
     fn directories(&mut self) -> Vec<PathBuf> {

@@ -19,6 +19,54 @@ pub struct Listener {
     pub port: u16,
 }
 
+/// A port that speaks HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// Without the brackets of an IPv6 address; empty is every interface.
+    pub host: String,
+    /// 0 lets the system choose.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// `host:port`
+    pub(super) fn parse(text: &str) -> Result<HostPort, String> {
+        let malformed = || {
+            format!("{text:?} is no host:port, as in 127.0.0.1:9644, or :9644 for every interface")
+        };
+        let (host, port) = address(text).ok_or_else(malformed)?;
+        Ok(HostPort {
+            host: host.to_owned(),
+            port: port_number(port)?,
+        })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Host and port of `host:port`, without the brackets of an IPv6 address.
+fn address(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']')?,
+        None => host,
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-%._:".contains(c);
+    host.chars().all(is_plain).then_some((host, port))
+}
+
+fn port_number(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is no port; 0 to 65535 are"))
+}
+
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Listener {
@@ -93,23 +141,13 @@ impl ProtocolMap {
                 "{text:?} is no listener; write NAME://host:port, as in PLAINTEXT://localhost:9092"
             )
         };
-        let (name, address) = text.split_once("://").ok_or_else(malformed)?;
-        let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
+        let (name, rest) = text.split_once("://").ok_or_else(malformed)?;
         let name = name.trim().to_uppercase();
         if name.is_empty() {
             return Err(malformed());
         }
-        let host = match host.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']').ok_or_else(malformed)?,
-            None => host,
-        };
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-%._:".contains(c);
-        if !host.chars().all(is_plain) {
-            return Err(malformed());
-        }
-        let port = port
-            .parse()
-            .map_err(|_| format!("{port:?} is no port; 0 to 65535 are"))?;
+        let (host, port) = address(rest).ok_or_else(malformed)?;
+        let port = port_number(port)?;
         Ok(Listener {
             protocol: self.protocol(&name)?,
             name,

@@ -31,7 +31,7 @@ pub use broker::{BrokerConfig, Loaded};
 pub use describe::{Entry, Source, SynonymEntry};
 pub use dynamic::{DynamicError, DynamicSettings, Level};
 pub use layers::Origin;
-pub use listeners::{Listener, Protocol};
+pub use listeners::{HostPort, Listener, Protocol};
 pub use overrides::Change;
 pub use properties::Properties;
 pub use setting::{Importance, Scope, Served, Setting};

@@ -69,6 +69,12 @@ impl Handle {
         self.shared.damage.get()
     }
 
+    /// Whether it takes no records any more: its data is damaged, or its directory has failed.
+    pub fn is_offline(&self) -> bool {
+        let directory = self.shared.hosted();
+        self.fault().is_some() || directory.is_ok_and(|directory| directory.log_thread.has_failed())
+    }
+
     pub fn view(&self) -> &PartitionView {
         &self.shared.view
     }

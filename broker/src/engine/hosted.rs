@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::metadata_host::MetadataHost;
-use super::{EngineOptions, Error, LOCK, SOLE_PEER};
+use super::{Directory, EngineOptions, Error, LOCK, SOLE_PEER};
 use crate::metadata;
 use crate::partition::{Command, Fault, Output, Partition, PartitionView, Refusal, TopicConfig};
 use crate::raft::ports::{Ack, GroupId, StateMachine as _, Transport};
@@ -93,7 +93,29 @@ impl Drop for Hosted {
 }
 
 impl Hosted {
-    pub fn open(path: &Path, options: &EngineOptions) -> Result<Arc<Hosted>, Error> {
+    pub fn status(&self) -> Directory {
+        Directory {
+            path: self.path.clone(),
+            stats: self.shard.stats(),
+            log_bytes: self.shard.log_bytes(),
+            family_bytes: self.shard.family_bytes().ok(),
+            free_bytes: self.shard.free_bytes(),
+            has_room: self.shard.has_room(),
+            has_failed: self.log_thread.has_failed(),
+            queued_events: self
+                .workers
+                .iter()
+                .map(|worker| worker.handle().queued())
+                .sum(),
+        }
+    }
+
+    /// `others_are_empty` when no other directory holds anything, as far as can be known.
+    pub fn open(
+        path: &Path,
+        options: &EngineOptions,
+        others_are_empty: bool,
+    ) -> Result<Arc<Hosted>, Error> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::Io {
             path: name.clone(),
@@ -132,7 +154,13 @@ impl Hosted {
             workers.push(Runtime::spawn(&runtime, make, |_, _| ()).map_err(io)?);
         }
         let metadata = match options.metadata_directory.as_deref() == Some(path) {
-            true => Some(MetadataHost::open(&name, &shard, &log_thread, options)?),
+            true => Some(MetadataHost::open(
+                &name,
+                &shard,
+                &log_thread,
+                options,
+                others_are_empty,
+            )?),
             false => None,
         };
         let max_entry_bytes = shard

@@ -30,6 +30,7 @@ impl MetadataHost {
         shard: &Arc<Shard>,
         log_thread: &LogThread,
         options: &EngineOptions,
+        others_are_empty: bool,
     ) -> Result<MetadataHost, Error> {
         let broken = |error: storage::Error| Error::Storage {
             path: path.to_owned(),
@@ -40,6 +41,13 @@ impl MetadataHost {
             reason,
         };
         if !shard.group_ids().contains(&GROUP) {
+            // Without it nobody would know whose the partitions are, and they would be deleted.
+            if !others_are_empty || !shard.group_ids().is_empty() || !shard.damaged().is_empty() {
+                return Err(refused(
+                    "the metadata is gone, but there are partitions: restore this directory, or clear all of them"
+                        .to_owned(),
+                ));
+            }
             shard.create(&[(GROUP, vec![SOLE_PEER])]).map_err(broken)?;
         }
         let start = shard.start(GROUP).map_err(broken)?;

@@ -87,10 +87,33 @@ pub struct Engine {
     handles: RwLock<BTreeMap<GroupId, Handle>>,
 }
 
+/// An open directory at one moment.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    pub path: String,
+    pub stats: Stats,
+    pub log_bytes: u64,
+    /// `None` when the families do not say.
+    pub family_bytes: Option<u64>,
+    pub free_bytes: Option<u64>,
+    /// Whether new records are taken, as far as the disk's space goes.
+    pub has_room: bool,
+    /// A write failed, and nothing is written any more.
+    pub has_failed: bool,
+    /// Events that wait for the raft workers.
+    pub queued_events: usize,
+}
+
 /// Dropped in this order: first no more work is asked for, then what runs ends.
 struct OnlineShard {
     housekeeper: Housekeeper,
     hosted: Arc<Hosted>,
+}
+
+impl OnlineShard {
+    fn is_empty(&self) -> bool {
+        self.hosted.shard.group_ids().is_empty() && self.hosted.shard.damaged().is_empty()
+    }
 }
 
 impl Engine {
@@ -104,8 +127,12 @@ impl Engine {
         let mut shards = Vec::new();
         let mut handles = BTreeMap::new();
         let mut failed = None;
-        for path in &options.directories {
-            match open_directory(path, options, config_of) {
+        // The directory of the metadata last: it may begin anew only where there is nothing yet.
+        let mut paths: Vec<&PathBuf> = options.directories.iter().collect();
+        paths.sort_by_key(|path| options.metadata_directory.as_ref() == Some(*path));
+        for path in paths {
+            let is_empty = failed.is_none() && shards.iter().all(OnlineShard::is_empty);
+            match open_directory(path, options, is_empty, config_of) {
                 Ok((shard, started)) => {
                     handles.extend(started);
                     shards.push(shard);
@@ -229,6 +256,14 @@ impl Engine {
             .collect()
     }
 
+    /// Each directory that is open, as it is now.
+    pub fn directories(&self) -> Vec<Directory> {
+        self.shards
+            .iter()
+            .map(|shard| shard.hosted.status())
+            .collect()
+    }
+
     fn each(&self, request: fn(std::sync::mpsc::Sender<()>) -> Request) {
         for shard in &self.shards {
             shard.housekeeper.ask(request);
@@ -241,9 +276,10 @@ type Started = (OnlineShard, Vec<(GroupId, Handle)>);
 fn open_directory(
     path: &Path,
     options: &EngineOptions,
+    others_are_empty: bool,
     config_of: &dyn Fn(GroupId) -> TopicConfig,
 ) -> Result<Started, Error> {
-    let hosted = Hosted::open(path, options)?;
+    let hosted = Hosted::open(path, options, others_are_empty)?;
     let handles = hosted.start_all(config_of);
     let name = format!("keep {}", path.display());
     let housekeeper = Housekeeper::spawn(hosted.clone(), options.housekeeping.clone(), &name)

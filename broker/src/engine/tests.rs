@@ -363,3 +363,26 @@ fn a_closed_engine_lets_go_of_its_directory_at_once() {
         }
     }
 }
+
+#[test]
+fn metadata_that_is_gone_is_not_begun_anew_beside_partitions() {
+    let (first, second) = (tempfile::tempdir(), tempfile::tempdir());
+    let (data, metadata) = (first.expect("a directory"), second.expect("a directory"));
+    let mut options = options(&[data.path(), metadata.path()]);
+    options.metadata_directory = Some(metadata.path().to_owned());
+    let open = || Engine::open(&options, &|_| TopicConfig::default()).expect("the engine opens");
+    let engine = open();
+    assert!(engine.metadata().is_some());
+    engine
+        .create(&[(GroupId(1), TopicConfig::default())])
+        .expect("a partition is made");
+    drop(engine);
+    assert!(open().metadata().is_some(), "it is found again");
+    for entry in std::fs::read_dir(metadata.path()).expect("it can be listed") {
+        let path = entry.expect("it can be listed").path();
+        std::fs::remove_dir_all(path).expect("it can be removed");
+    }
+    let engine = open();
+    assert!(engine.metadata().is_none());
+    assert!(engine.partition(GroupId(1)).is_some());
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// A fact that a committed entry states. It was checked before it was proposed; applying it cannot be refused.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Change {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: Option<Kind>,
 }
 
@@ -24,6 +24,8 @@ pub enum Kind {
     ConfigsChanged(ConfigsChanged),
     #[prost(message, tag = "6")]
     ProducerIdsAllocated(ProducerIdsAllocated),
+    #[prost(message, tag = "7")]
+    ReplicasMade(ReplicasMade),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -67,6 +69,24 @@ pub struct PartitionRecord {
     pub group: u64,
     #[prost(int32, repeated, tag = "2")]
     pub replicas: Vec<BrokerId>,
+    #[prost(int32, repeated, tag = "3")]
+    pub made: Vec<BrokerId>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ReplicasMade {
+    #[prost(int32, tag = "1")]
+    pub broker: BrokerId,
+    #[prost(message, repeated, tag = "2")]
+    pub topics: Vec<TopicReplicas>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TopicReplicas {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(uint32, repeated, tag = "2")]
+    pub partitions: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

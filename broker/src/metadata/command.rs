@@ -23,6 +23,11 @@ pub enum Command {
         /// `None` takes the setting away.
         changes: BTreeMap<String, Option<String>>,
     },
+    /// A broker has made its replicas of these partitions, by topic. From then on one that it does not find is lost, not new.
+    MarkMade {
+        broker: BrokerId,
+        topics: BTreeMap<Uuid, Vec<u32>>,
+    },
     /// [`super::PRODUCER_ID_BLOCK`] ids that nobody else gets.
     AllocateProducerIds,
 }

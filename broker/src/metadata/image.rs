@@ -2,8 +2,8 @@
 
 use super::BrokerId;
 use super::change::{
-    BrokerRecord, Change, ConfigsChanged, EndpointRecord, Kind, PartitionRecord, ResourceRecord,
-    Snapshot, TopicRecord,
+    BrokerRecord, Change, ConfigsChanged, EndpointRecord, Kind, PartitionRecord, ReplicasMade,
+    ResourceRecord, Snapshot, TopicRecord,
 };
 use super::machine::Fault;
 use crate::raft::ports::GroupId;
@@ -55,6 +55,8 @@ pub struct Partition {
     pub group: GroupId,
     /// The preferred leader first.
     pub replicas: Vec<BrokerId>,
+    /// Those of them that have made their replica.
+    pub made: Vec<BrokerId>,
 }
 
 /// What can have settings of its own.
@@ -139,6 +141,7 @@ impl Image {
             }
             Kind::ConfigsChanged(record) => self.change_configs(record)?,
             Kind::ProducerIdsAllocated(record) => self.next_producer_id = record.next,
+            Kind::ReplicasMade(record) => self.mark_made(record)?,
         }
         self.version = index;
         Ok(())
@@ -157,6 +160,25 @@ impl Image {
         self.next_group = self.next_group.max(highest.unwrap_or(0) + 1);
         self.by_id.insert(topic.id, topic.name.clone());
         self.topics.insert(topic.name.clone(), topic);
+    }
+
+    fn mark_made(&mut self, record: &ReplicasMade) -> Result<(), Fault> {
+        for of in &record.topics {
+            // It may have been deleted meanwhile.
+            let Some(mut topic) = self.topic_by_id(&id(&of.id)?).cloned() else {
+                continue;
+            };
+            let partitions = &mut Arc::make_mut(&mut topic).partitions;
+            for index in &of.partitions {
+                if let Some(partition) = partitions.get_mut(*index as usize)
+                    && !partition.made.contains(&record.broker)
+                {
+                    partition.made.push(record.broker);
+                }
+            }
+            self.insert_shared(topic);
+        }
+        Ok(())
     }
 
     fn change_configs(&mut self, record: &ConfigsChanged) -> Result<(), Fault> {
@@ -320,6 +342,7 @@ impl Partition {
         Partition {
             group: GroupId(record.group),
             replicas: record.replicas.clone(),
+            made: record.made.clone(),
         }
     }
 
@@ -327,6 +350,7 @@ impl Partition {
         PartitionRecord {
             group: self.group.0,
             replicas: self.replicas.clone(),
+            made: self.made.clone(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The replicated state machine: the committed image, and on the leader a second one that counts what it has proposed.
 
 use super::change::{
-    Change, ConfigsChanged, Kind, PartitionRecord, PartitionsAdded, ProducerIdsAllocated, Snapshot,
-    TopicDeleted, TopicRecord,
+    Change, ConfigsChanged, Kind, PartitionRecord, PartitionsAdded, ProducerIdsAllocated,
+    ReplicasMade, Snapshot, TopicDeleted, TopicRecord, TopicReplicas,
 };
 use super::command::{Command, NewTopic, Output, Placement, Refusal};
 use super::image::{Image, Resource, Topic};
@@ -112,6 +112,15 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
             Ok((Some(Kind::PartitionsAdded(added)), Output::Done))
         }
         Command::ChangeConfigs { resource, changes } => change_configs(image, &resource, changes),
+        Command::MarkMade { broker, topics } => {
+            let topics = topics.into_iter().map(|(id, partitions)| TopicReplicas {
+                id: id.as_bytes().to_vec(),
+                partitions,
+            });
+            let topics = topics.collect();
+            let made = Kind::ReplicasMade(ReplicasMade { broker, topics });
+            Ok((Some(made), Output::Done))
+        }
         Command::AllocateProducerIds => {
             let first = image.next_producer_id;
             let next = first
@@ -204,7 +213,11 @@ fn number(image: &Image, replicas: Vec<Vec<BrokerId>>) -> Vec<PartitionRecord> {
     replicas
         .into_iter()
         .zip(image.next_group..)
-        .map(|(replicas, group)| PartitionRecord { group, replicas })
+        .map(|(replicas, group)| PartitionRecord {
+            group,
+            replicas,
+            made: Vec::new(),
+        })
         .collect()
 }
 

@@ -195,6 +195,25 @@ fn settings_are_set_and_taken_away() {
 }
 
 #[test]
+fn a_replica_that_was_made_is_remembered() {
+    let mut sole = Sole::new();
+    let id = topic(sole.ask(create("a", 3)).unwrap()).id;
+    let mark = |partitions: &[u32]| Command::MarkMade {
+        broker: 0,
+        topics: BTreeMap::from([(id, partitions.to_vec()), (Uuid::from_u128(5), vec![0])]),
+    };
+    sole.ask(mark(&[0, 2, 77])).unwrap();
+    sole.ask(mark(&[2])).unwrap();
+    let row = sole.machine.snapshot().unwrap();
+    let again = Machine::from_snapshot_row(&row).unwrap();
+    for image in [sole.image(), again.watch().borrow().clone()] {
+        let partitions = &image.topic("a").unwrap().partitions;
+        let made: Vec<_> = partitions.iter().map(|one| one.made.clone()).collect();
+        assert_eq!(made, [vec![0], vec![], vec![0]]);
+    }
+}
+
+#[test]
 fn what_is_so_already_writes_no_entry() {
     let mut sole = Sole::new();
     let entries = sole.log.len();

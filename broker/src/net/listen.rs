@@ -1,12 +1,14 @@
 //! Accepting connections, as many as may be.
 
-use super::complaints::Complaints;
 use super::connection;
 use crate::api::{Broker, Caller};
 use crate::budget::Budget;
+use crate::complaints::Complaints;
+use crate::metrics::Accepting;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -132,6 +134,7 @@ impl Listening {
         tasks: TaskTracker,
     ) {
         let complaints = Arc::new(Complaints::new());
+        let counters = broker.metrics.connections.listener(&self.name);
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -154,12 +157,14 @@ impl Listening {
             };
             match limits.admit(address.ip()) {
                 Err(why) => {
+                    counters.refused.fetch_add(1, Ordering::Relaxed);
                     complain(
                         &complaints,
                         |more| tracing::warn!(%address, why, more, "connection refused"),
                     );
                 }
                 Ok(counted) => {
+                    counters.accepted.fetch_add(1, Ordering::Relaxed);
                     let caller = Arc::new(Caller {
                         listener: self.name.clone(),
                         address,
@@ -169,6 +174,7 @@ impl Listening {
                         broker.clone(),
                         caller,
                         counted,
+                        counters.clone(),
                         complaints.clone(),
                         stop.clone(),
                     );
@@ -184,12 +190,14 @@ async fn one(
     broker: Arc<Broker>,
     caller: Arc<Caller>,
     counted: Counted,
+    counters: Arc<Accepting>,
     complaints: Arc<Complaints>,
     stop: CancellationToken,
 ) {
     let address = caller.address;
     let limits = counted.limits.clone();
     if let Some(why) = connection::serve(socket, broker, caller, limits, stop).await {
+        counters.aborted.fetch_add(1, Ordering::Relaxed);
         complain(
             &complaints,
             |more| tracing::warn!(%address, why, more, "connection closed"),

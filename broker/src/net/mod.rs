@@ -3,7 +3,6 @@
 //! [`listen`] accepts and counts, [`connection`] serves one client, [`frame`] reads its requests. What a request means is the
 //! business of `api`.
 
-mod complaints;
 mod connection;
 mod frame;
 mod listen;

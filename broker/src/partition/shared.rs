@@ -4,8 +4,9 @@ use super::aborted::{Aborted, AbortedTransaction};
 use super::epochs::Epochs;
 use crate::raft::ports::PeerId;
 use crate::storage::ids::Offset;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 
 /// How many fetches may wait on one partition. One more is told so at once and must be answered with what there is.
 pub const MAX_WAITERS: usize = 10_000;
@@ -85,7 +86,9 @@ struct History {
 
 #[derive(Debug)]
 struct Shared {
-    positions: watch::Sender<Positions>,
+    positions: Mutex<Positions>,
+    /// The positions have changed, or the partition is closed.
+    moved: Notify,
     history: Mutex<History>,
     waiters: Semaphore,
 }
@@ -101,7 +104,8 @@ impl PartitionView {
         positions.check();
         PartitionView {
             shared: Arc::new(Shared {
-                positions: watch::Sender::new(positions),
+                positions: Mutex::new(positions),
+                moved: Notify::new(),
                 history: Mutex::new(History { epochs, aborted }),
                 waiters: Semaphore::new(MAX_WAITERS),
             }),
@@ -109,7 +113,7 @@ impl PartitionView {
     }
 
     pub fn positions(&self) -> Positions {
-        *self.shared.positions.borrow()
+        *self.lock()
     }
 
     /// The end of `epoch` as Kafka's OffsetForLeaderEpoch answers it; see [`Epochs::end_offset_for`].
@@ -131,8 +135,7 @@ impl PartitionView {
     /// Returns as soon as `mark` is above `offset`, possibly at once; or when the wait has become pointless. Dropping it ends
     /// it. Its deadline is the caller's.
     pub async fn wait_past(&self, mark: Mark, offset: Offset) -> Result<Positions, WaitEnded> {
-        let mut positions = self.shared.positions.subscribe();
-        let before = *positions.borrow_and_update();
+        let before = self.positions();
         if before.at(mark) > offset {
             return Ok(before);
         }
@@ -143,48 +146,57 @@ impl PartitionView {
                 WaitEnded::TooMany
             });
         };
-        // `wait_for` looks at the newest value before it sleeps, so a change since `before` is not lost.
-        let ended = positions
-            .wait_for(|now| {
-                now.at(mark) > offset
-                    || now.role != before.role
-                    || now.term != before.term
-                    || self.shared.waiters.is_closed()
-            })
-            .await;
-        match ended {
-            Ok(now) if now.at(mark) > offset => Ok(*now),
-            Ok(_) if self.shared.waiters.is_closed() => Err(WaitEnded::Closed),
-            Ok(_) => Err(WaitEnded::LeaderChanged),
-            Err(_) => Err(WaitEnded::Closed),
+        loop {
+            // It hears of every change from here on, and looks before it sleeps: none is lost.
+            let mut moved = pin!(self.shared.moved.notified());
+            moved.as_mut().enable();
+            let now = self.positions();
+            if now.at(mark) > offset {
+                return Ok(now);
+            }
+            if self.shared.waiters.is_closed() {
+                return Err(WaitEnded::Closed);
+            }
+            if (now.role, now.term) != (before.role, before.term) {
+                return Err(WaitEnded::LeaderChanged);
+            }
+            moved.await;
         }
     }
 
     /// Storage says where this replica's log ends. A leader knows better: its proposals count before they are on disk.
     pub fn set_log_end(&self, log_end: Offset) {
-        self.shared.positions.send_if_modified(|positions| {
-            let log_end = log_end.max(positions.high_watermark);
-            if positions.role == Role::Leader || positions.log_end == log_end {
-                return false;
+        self.publish(|positions| {
+            if positions.role != Role::Leader {
+                positions.log_end = log_end.max(positions.high_watermark);
             }
-            positions.log_end = log_end;
-            true
         });
     }
 
     /// The partition leaves this broker, or failed: every wait ends, and none begins.
     pub fn close(&self) {
         self.shared.waiters.close();
-        self.shared.positions.send_modify(|_| {});
+        self.shared.moved.notify_waiters();
     }
 
     pub(super) fn publish(&self, change: impl FnOnce(&mut Positions)) {
-        self.shared.positions.send_if_modified(|positions| {
-            let before = *positions;
-            change(positions);
-            positions.check();
-            *positions != before
-        });
+        let mut positions = self.lock();
+        let before = *positions;
+        change(&mut positions);
+        positions.check();
+        let has_moved = *positions != before;
+        drop(positions);
+        // Who took a place before it looked is seen here: both look at the positions under their lock in between.
+        if has_moved && self.shared.waiters.available_permits() < MAX_WAITERS {
+            self.shared.moved.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Positions> {
+        self.shared
+            .positions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn publish_epochs(&self, epochs: &Epochs) {

@@ -13,7 +13,7 @@ use super::producers::IdleProducers;
 use super::shared::{PartitionView, Positions, Role};
 use super::tail::{Pending, Tail};
 use super::tracked::{Tracked, track};
-use crate::raft::ports::{PeerId, Prepared, StateMachine};
+use crate::raft::ports::{Joined, PeerId, Prepared, StateMachine};
 use crate::storage::entry::{EntryHeader, EntryKind};
 use crate::storage::ids::Offset;
 use bytes::Bytes;
@@ -122,13 +122,91 @@ impl Partition {
         tail: &Tail,
         append: Append,
     ) -> Result<(Prepared<Output>, Option<Pending>), Refusal> {
-        let log_append_time_ms = match self.config.message_timestamp_type {
-            TimestampType::CreateTime => None,
-            TimestampType::LogAppendTime => Some(append.now_ms),
+        let checked = self.check_append(tail.log_end, &append)?;
+        if append.origin == Origin::Client
+            && let Some(answer) = self.duplicate(tail, &checked.batches)
+        {
+            return Ok((answer, None));
+        }
+        let producers = self.check_producers(tail, &[], &checked.batches, append.origin)?;
+        let may_grow =
+            append.origin == Origin::Client && append.batches.len() <= append::MAX_JOINING_BYTES;
+        let (data, output) = self.assign(tail, &checked, append)?;
+        let pending = Pending::Batches {
+            header: checked.header,
+            producers,
+            bytes: data.len(),
+            may_grow,
         };
-        let checked = append::check(&append, &self.config)?;
-        let mut next = tail.log_end;
+        let prepared = Prepared::Entry {
+            context: checked.header.encode(),
+            data,
+            output,
+        };
+        Ok((prepared, Some(pending)))
+    }
+
+    /// `append` as a part of the pending entry. `None` when it needs one of its own, or is a duplicate.
+    fn join_append(
+        &self,
+        tail: &Tail,
+        append: &mut Append,
+    ) -> Option<Result<(Part, Vec<(i64, Producer)>), Refusal>> {
+        let Some(Pending::Batches {
+            header,
+            producers,
+            bytes,
+            may_grow: true,
+        }) = &self.pending
+        else {
+            return None;
+        };
+        let len = append.batches.len();
+        if append.origin != Origin::Client
+            || len > append::MAX_JOINING_BYTES
+            || bytes + len > append::MAX_JOINED_BYTES
+        {
+            return None;
+        }
+        let checked = match self.check_append(header.next_offset(), append) {
+            Ok(checked) => checked,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let repeats = |batch: &Tracked| match batch {
+            Tracked::Records(batch) => self
+                .producer(tail, producers, batch.producer_id)
+                .duplicate_of(batch)
+                .is_some(),
+            Tracked::Plain | Tracked::End(_) => false,
+        };
+        let joined = header.join(&checked.header)?;
+        if checked.batches.iter().any(repeats) {
+            return None;
+        }
+        let append = Append {
+            batches: std::mem::take(&mut append.batches),
+            ..*append
+        };
+        let part = self
+            .check_producers(tail, producers, &checked.batches, append.origin)
+            .and_then(|changed| {
+                let (data, output) = self.assign(tail, &checked, append)?;
+                let part = Part {
+                    header: joined,
+                    data,
+                    output,
+                };
+                Ok((part, changed))
+            });
+        Some(part)
+    }
+
+    /// Everything about an append at `base_offset` that does not depend on its producers.
+    fn check_append(&self, base_offset: Offset, append: &Append) -> Result<Checked, Refusal> {
+        let log_append_time_ms = self.log_append_time_ms(append);
+        let mut next = base_offset;
         let mut max_timestamp_ms = -1;
+        let checked = append::check(append, &self.config)?;
         let mut batches = Vec::with_capacity(checked.len());
         for (position, batch) in &checked {
             let timestamp_ms = log_append_time_ms.unwrap_or(batch.header().max_timestamp_ms);
@@ -149,25 +227,35 @@ impl Partition {
                     log_end: next,
                 })?;
         }
-        // The bytes are changed in place, which takes the only reference to them.
-        drop(checked);
-
-        if append.origin == Origin::Client
-            && let Some(answer) = self.duplicate(tail, &batches)
-        {
-            return Ok((answer, None));
-        }
-        let producers = self.check_producers(tail, &batches, append.origin)?;
-        let too_many = || Refusal::OffsetsExhausted {
-            records: (next - tail.log_end).unsigned_abs(),
-            log_end: tail.log_end,
-        };
+        let offsets = u32::try_from(next - base_offset).map_err(|_| Refusal::OffsetsExhausted {
+            records: (next - base_offset).unsigned_abs(),
+            log_end: base_offset,
+        })?;
         let header = EntryHeader {
             kind: EntryKind::Batches,
-            base_offset: tail.log_end,
-            offsets: u32::try_from(next - tail.log_end).map_err(|_| too_many())?,
+            base_offset,
+            offsets,
             max_timestamp_ms,
         };
+        Ok(Checked { header, batches })
+    }
+
+    fn log_append_time_ms(&self, append: &Append) -> Option<i64> {
+        match self.config.message_timestamp_type {
+            TimestampType::CreateTime => None,
+            TimestampType::LogAppendTime => Some(append.now_ms),
+        }
+    }
+
+    /// The bytes as they are stored, and the answer. The only reference to the bytes is changed in place.
+    fn assign(
+        &self,
+        tail: &Tail,
+        checked: &Checked,
+        append: Append,
+    ) -> Result<(Bytes, Output), Refusal> {
+        let header = &checked.header;
+        let log_append_time_ms = self.log_append_time_ms(&append);
         let data = append::assign(
             append.batches,
             header.base_offset,
@@ -175,17 +263,13 @@ impl Partition {
             log_append_time_ms,
         )
         .map_err(|error| Refusal::CorruptBatch { position: 0, error })?;
-        let prepared = Prepared::Entry {
-            context: header.encode(),
-            data,
-            output: Output::Appended(Appended {
-                base_offset: header.base_offset,
-                last_offset: next + -1,
-                log_append_time_ms,
-                log_start: self.committed.log_start,
-            }),
-        };
-        Ok((prepared, Some(Pending::Batches { header, producers })))
+        let output = Output::Appended(Appended {
+            base_offset: header.base_offset,
+            last_offset: header.next_offset() + -1,
+            log_append_time_ms,
+            log_start: self.committed.log_start,
+        });
+        Ok((data, output))
     }
 
     /// The answer to an append that repeats an earlier one, whole. One that repeats it in part was never sent by a client
@@ -225,10 +309,11 @@ impl Partition {
         })
     }
 
-    /// The producers as they are after `batches`.
+    /// The producers of `batches` as they are after them; `pending` are those of the entry that is being made.
     fn check_producers(
         &self,
         tail: &Tail,
+        pending: &[(i64, Producer)],
         batches: &[Tracked],
         origin: Origin,
     ) -> Result<Vec<(i64, Producer)>, Refusal> {
@@ -238,7 +323,8 @@ impl Partition {
             match batch {
                 Tracked::Plain => {}
                 Tracked::Records(batch) => {
-                    let producer = self.producer_in(&mut producers, tail, batch.producer_id);
+                    let producer =
+                        self.producer_in(&mut producers, tail, pending, batch.producer_id);
                     producer.check(batch, is_client)?;
                     producer.record(batch);
                 }
@@ -249,7 +335,8 @@ impl Partition {
                         } => transaction_version,
                         Origin::Client | Origin::Coordinator => 0,
                     };
-                    let producer = self.producer_in(&mut producers, tail, marker.producer_id);
+                    let producer =
+                        self.producer_in(&mut producers, tail, pending, marker.producer_id);
                     producer.check_end(marker, version)?;
                     producer.end(marker);
                 }
@@ -262,16 +349,25 @@ impl Partition {
         &self,
         producers: &'a mut Vec<(i64, Producer)>,
         tail: &Tail,
+        pending: &[(i64, Producer)],
         producer_id: i64,
     ) -> &'a mut Producer {
         let at = producers
             .iter()
             .position(|(id, _)| *id == producer_id)
             .unwrap_or_else(|| {
-                producers.push((producer_id, tail.producer(&self.committed, producer_id)));
+                producers.push((producer_id, self.producer(tail, pending, producer_id)));
                 producers.len() - 1
             });
         &mut producers[at].1
+    }
+
+    /// The producer with all that is in flight, and all that is pending.
+    fn producer(&self, tail: &Tail, pending: &[(i64, Producer)], producer_id: i64) -> Producer {
+        match pending.iter().find(|(id, _)| *id == producer_id) {
+            Some((_, producer)) => producer.clone(),
+            None => tail.producer(&self.committed, producer_id),
+        }
     }
 
     fn prepare_log_start(
@@ -315,6 +411,26 @@ impl Partition {
         Ok((prepared, Some(Pending::LogStart(offset))))
     }
 
+    fn grow(&mut self, part: &Part, changed: Vec<(i64, Producer)>) {
+        let Some(Pending::Batches {
+            header,
+            producers,
+            bytes,
+            ..
+        }) = &mut self.pending
+        else {
+            return;
+        };
+        *header = part.header;
+        *bytes += part.data.len();
+        for (id, producer) in changed {
+            match producers.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, known)) => *known = producer,
+                None => producers.push((id, producer)),
+            }
+        }
+    }
+
     /// Drops what was not committed, and shows the view who leads.
     fn stand(&mut self, term: u64, role: Role, tail: Option<Tail>) {
         self.pending = None;
@@ -346,6 +462,19 @@ impl Partition {
     }
 }
 
+/// An append whose batches are fit to be appended behind `header.base_offset`.
+struct Checked {
+    header: EntryHeader,
+    batches: Vec<Tracked>,
+}
+
+/// What an append adds to an entry, and the header of the whole.
+struct Part {
+    header: EntryHeader,
+    data: Bytes,
+    output: Output,
+}
+
 impl StateMachine for Partition {
     type Command = Command;
     type Output = Output;
@@ -368,6 +497,32 @@ impl StateMachine for Partition {
         }?;
         self.pending = pending;
         Ok(prepared)
+    }
+
+    fn may_grow(&self) -> bool {
+        matches!(self.pending, Some(Pending::Batches { may_grow: true, .. }))
+    }
+
+    fn join(&mut self, term: u64, command: Command) -> Joined<Command, Output, Refusal> {
+        let Some(tail) = self.tail.as_ref().filter(|tail| tail.term == term) else {
+            return Joined::Apart(command);
+        };
+        let mut append = match command {
+            Command::Append(append) => append,
+            command => return Joined::Apart(command),
+        };
+        match self.join_append(tail, &mut append) {
+            None => Joined::Apart(Command::Append(append)),
+            Some(Err(refusal)) => Joined::Refused(refusal),
+            Some(Ok((part, changed))) => {
+                self.grow(&part, changed);
+                Joined::Part {
+                    context: part.header.encode(),
+                    data: part.data,
+                    output: part.output,
+                }
+            }
+        }
     }
 
     fn proposed(&mut self, term: u64, index: u64) {

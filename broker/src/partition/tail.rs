@@ -24,6 +24,9 @@ pub(super) enum Pending {
         header: EntryHeader,
         /// The producers in it, as they are after it.
         producers: Vec<(i64, Producer)>,
+        bytes: usize,
+        /// Whether other appends may become part of the entry.
+        may_grow: bool,
     },
     LogStart(Offset),
 }
@@ -86,6 +89,8 @@ impl Tail {
                 Pending::Batches {
                     header,
                     producers: Vec::new(),
+                    bytes: entry.data.len(),
+                    may_grow: false,
                 }
             }
         };
@@ -123,7 +128,9 @@ impl Tail {
     /// Raft accepted the entry at `index`.
     pub(super) fn adopt(&mut self, index: u64, pending: Pending) {
         match pending {
-            Pending::Batches { header, producers } => {
+            Pending::Batches {
+                header, producers, ..
+            } => {
                 self.log_end = header.next_offset();
                 self.producers.extend(producers);
             }

@@ -1,13 +1,11 @@
 //! What many groups want on disk, gathered into one write.
 
-use std::collections::BTreeMap;
-
 use super::ports::{GroupId, Write};
 
 /// The batch that is submitted next. Its token is known from the start, so that a group can say which one it waits for.
 pub(super) struct Batch {
     pub(super) token: u64,
-    writes: BTreeMap<GroupId, Write>,
+    writes: Vec<(GroupId, Write)>,
     pub(super) bytes: usize,
 }
 
@@ -15,7 +13,7 @@ impl Batch {
     pub(super) fn new(token: u64) -> Self {
         Batch {
             token,
-            writes: BTreeMap::new(),
+            writes: Vec::new(),
             bytes: 0,
         }
     }
@@ -24,9 +22,17 @@ impl Batch {
         self.writes.is_empty()
     }
 
-    pub(super) fn add(&mut self, group: GroupId, write: Write) {
+    /// `place` is where the group's last write went; a write of this batch is added to.
+    pub(super) fn add(&mut self, group: GroupId, place: &mut Option<(u64, usize)>, write: Write) {
         self.bytes += bytes(&write);
-        let mine = self.writes.entry(group).or_default();
+        let at = match *place {
+            Some((token, at)) if token == self.token => at,
+            _ => {
+                *place = Some((self.token, self.writes.len()));
+                return self.writes.push((group, write));
+            }
+        };
+        let (_, mine) = &mut self.writes[at];
         if write.snapshot.is_some() {
             mine.entries.clear();
             mine.snapshot = write.snapshot;
@@ -43,7 +49,7 @@ impl Batch {
     }
 
     pub(super) fn into_writes(self) -> Vec<(GroupId, Write)> {
-        self.writes.into_iter().collect()
+        self.writes
     }
 }
 

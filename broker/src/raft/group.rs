@@ -9,9 +9,10 @@ use raft::{GetEntriesContext, ProgressState, RawNode, SnapshotStatus, StateRole}
 use super::guard::{Guarded, OpenError};
 use super::logger;
 use super::membership::PendingChange;
-use super::ports::{Ack, GroupId, GroupLog, PeerId, Prepared, StateMachine};
+use super::ports::{GroupId, GroupLog, PeerId, StateMachine};
+use super::proposal::Proposal;
 use super::ready::Unsynced;
-use super::reply::{Failure, Reply};
+use super::reply::Failure;
 use super::settings::Settings;
 use super::status::{Progress, Role, Status};
 use super::waiters::Waiters;
@@ -48,6 +49,8 @@ pub(super) struct Group<L: GroupLog, S: StateMachine> {
     pub(super) node: RawNode<Guarded<L>>,
     pub(super) machine: S,
     pub(super) waiters: Waiters<S::Output, S::Refusal>,
+    /// The entry that the next commands may join.
+    pub(super) proposal: Option<Proposal<S::Output, S::Refusal>>,
     pub(super) pending_change: Option<PendingChange>,
     /// The membership change up to which raft's membership already stands; later ones are applied.
     pub(super) membership_index: u64,
@@ -67,7 +70,9 @@ pub(super) struct Group<L: GroupLog, S: StateMachine> {
     standing: Option<Standing>,
     seed: u64,
     standings: u64,
-    max_waiters: usize,
+    pub(super) max_waiters: usize,
+    /// Its write in the batch with that token.
+    pub(super) place_in_batch: Option<(u64, usize)>,
 }
 
 impl<L: GroupLog, S: StateMachine> Group<L, S> {
@@ -93,6 +98,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
             incarnation,
             machine,
             waiters: Waiters::new(),
+            proposal: None,
             pending_change: None,
             membership_index: config.membership_index,
             unsynced: VecDeque::new(),
@@ -107,6 +113,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
             seed: config.seed,
             standings: 0,
             max_waiters: settings.max_waiters,
+            place_in_batch: None,
             node,
         })
     }
@@ -190,62 +197,6 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
             let _ = self.node.campaign();
         }
         self.settle()
-    }
-
-    pub(super) fn command(
-        &mut self,
-        command: S::Command,
-        ack: Ack,
-        reply: Reply<S::Output, S::Refusal>,
-    ) -> Result<(), Fault> {
-        if let Err(failure) = self.may_propose() {
-            reply.answer(Err(failure));
-            return Ok(());
-        }
-        if self.waiters.len() >= self.max_waiters {
-            reply.answer(Err(Failure::Overloaded));
-            return Ok(());
-        }
-        let term = self.node.raft.term;
-        let (index, output) = match self.machine.prepare(term, command) {
-            Err(refusal) => {
-                reply.answer(Err(Failure::Refused(refusal)));
-                return Ok(());
-            }
-            Ok(Prepared::Done(output)) => {
-                reply.answer(Ok(output));
-                return Ok(());
-            }
-            Ok(Prepared::After { index, output }) => (index, output),
-            Ok(Prepared::Entry {
-                context,
-                data,
-                output,
-            }) => {
-                let entry = Entry {
-                    context,
-                    data,
-                    ..Entry::default()
-                };
-                match self.propose(entry) {
-                    Ok(Some(index)) => {
-                        self.machine.proposed(term, index);
-                        (index, output)
-                    }
-                    Ok(None) => {
-                        reply.answer(Err(Failure::Overloaded));
-                        return Ok(());
-                    }
-                    Err(fault) => {
-                        reply.answer(Err(Failure::Faulty(fault.0.clone())));
-                        return Err(fault);
-                    }
-                }
-            }
-        };
-        self.waiters.wait(index, ack, output, reply);
-        self.answer_waiters();
-        Ok(())
     }
 
     pub(super) fn may_propose<R>(&self) -> Result<(), Failure<R>> {
@@ -355,15 +306,18 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         if !self.waiters.any_up_to(raft.raft_log.applied) {
             return;
         }
-        let voters = raft.prs().conf().voters();
-        let mut matched: Vec<u64> = raft
-            .prs()
-            .iter()
-            .filter(|(peer, _)| voters.contains(**peer))
-            .map(|(_, progress)| progress.matched)
-            .collect();
-        matched.sort_unstable_by(|a, b| b.cmp(a));
-        self.waiters.on_committed(raft.raft_log.applied, &matched);
+        let matched = || {
+            let voters = raft.prs().conf().voters();
+            let mut matched: Vec<u64> = raft
+                .prs()
+                .iter()
+                .filter(|(peer, _)| voters.contains(**peer))
+                .map(|(_, progress)| progress.matched)
+                .collect();
+            matched.sort_unstable_by(|a, b| b.cmp(a));
+            matched
+        };
+        self.waiters.on_committed(raft.raft_log.applied, matched);
     }
 
     /// Everybody who waits hears of it, and nothing more leaves this replica.
@@ -373,6 +327,9 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         }
         tracing::error!(group = %self.id, fault = %fault.0, "replica goes offline");
         self.waiters.fail(|| Failure::Faulty(fault.0.clone()));
+        if let Some(proposal) = self.proposal.take() {
+            proposal.fail(|| Failure::Faulty(fault.0.clone()));
+        }
         if let Some(change) = self.pending_change.take() {
             change.reply.answer(Err(Failure::Faulty(fault.0.clone())));
         }

@@ -24,6 +24,7 @@ pub type PeerId = u64;
 pub struct Write {
     /// Appended in order; an entry whose index is not above the group's last replaces that index and all above it.
     pub entries: Vec<Entry>,
+    /// Set when term or vote changed. A commit index alone need not be durable.
     pub hard_state: Option<HardState>,
     /// Set when a snapshot was installed: the log starts anew behind it.
     pub snapshot: Option<Snapshot>,
@@ -69,6 +70,19 @@ pub trait Transport {
     fn send(&mut self, group: GroupId, messages: Vec<Message>);
 }
 
+/// What became of a command that might be part of the entry that is being made.
+pub enum Joined<C, O, R> {
+    /// It is part of it: this replaces the entry's context, and `data` is added to its data.
+    Part {
+        context: Bytes,
+        data: Bytes,
+        output: O,
+    },
+    /// It needs an entry of its own, or none: to be prepared when the one being made is proposed.
+    Apart(C),
+    Refused(R),
+}
+
 /// What a leader makes of a command before it becomes an entry.
 pub enum Prepared<O> {
     /// Propose this entry; `output` is the answer once it is acknowledged.
@@ -97,8 +111,22 @@ pub trait StateMachine {
         term: u64,
         command: Self::Command,
     ) -> Result<Prepared<Self::Output>, Self::Refusal>;
-    /// The entry of the last `prepare` was accepted by raft at `index`. When raft dropped it, this is not called,
-    /// and `prepare` must not have changed anything.
+    /// Whether the entry that was prepared last may grow before it is proposed.
+    fn may_grow(&self) -> bool {
+        false
+    }
+    /// Leader only: makes `command` part of the entry that was prepared last and is not yet proposed, if it can be. What it
+    /// costs to replicate, write and apply an entry is then shared.
+    fn join(
+        &mut self,
+        term: u64,
+        command: Self::Command,
+    ) -> Joined<Self::Command, Self::Output, Self::Refusal> {
+        let _ = term;
+        Joined::Apart(command)
+    }
+    /// The entry of the last `prepare`, with all that joined it, was accepted by raft at `index`. When raft dropped it, this
+    /// is not called, and neither `prepare` nor `join` must have changed anything.
     fn proposed(&mut self, term: u64, index: u64);
     /// This replica leads from now on; `unapplied` are the entries of its log above the last applied one.
     fn lead(&mut self, term: u64, unapplied: &[Entry]);

@@ -27,6 +27,7 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         transport: &mut impl Transport,
         batch: &mut Batch,
     ) -> Result<(), Fault> {
+        self.propose_prepared()?;
         if !self.node.has_ready() {
             return self.lead_if_alone();
         }
@@ -82,15 +83,21 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         let snapshot = (!ready.snapshot().is_empty()).then(|| ready.snapshot().clone());
         let must_write = ready.must_sync();
         if must_write {
-            let is_newer = self.hard_state != self.written_hard_state;
+            // A commit index alone need not be durable: entries are written without it.
+            let written = &self.written_hard_state;
+            let is_newer =
+                (self.hard_state.term, self.hard_state.vote) != (written.term, written.vote);
             let write = Write {
                 entries: ready.take_entries(),
                 hard_state: is_newer.then(|| self.hard_state.clone()),
                 snapshot: snapshot.clone(),
             };
-            self.written_hard_state = self.hard_state.clone();
+            match is_newer {
+                true => self.written_hard_state = self.hard_state.clone(),
+                false => self.node.mut_store().log.note_commit(&self.hard_state),
+            }
             self.node.mut_store().log.stage(&write);
-            batch.add(self.id, write);
+            batch.add(self.id, &mut self.place_in_batch, write);
         } else if let Some(hard_state) = ready.hs() {
             self.node.mut_store().log.note_commit(hard_state);
         }

@@ -1,8 +1,7 @@
 //! The thread around a [`Worker`]: a queue of events, the passage of time, and handles that never block.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,12 +10,19 @@ use raft::eraftpb::{ConfChangeV2, ConfState, Message};
 
 use super::membership::ChangeRefusal;
 use super::ports::{Ack, GroupId, LogStore, PeerId, StateMachine, Transport};
+pub use super::queue::QueueFull;
+use super::queue::{Queue, Reader, Urgency};
 use super::reply::{Failure, Reply};
 use super::worker::{Delivery, Worker};
 
 /// Events taken from the queue before raft's work is done for all of them at once. More would make batches longer and let
 /// the first event wait for the last.
 const MAX_EVENTS_PER_RUN: usize = 1024;
+
+/// While the log is busy the thread sleeps until so many commands wait, or for so long. Their work is then done beside the
+/// disk's, and in bulk.
+const COMPANY: usize = 128;
+const NAP: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Debug)]
 pub struct RuntimeSettings {
@@ -49,11 +55,17 @@ enum Event<L: LogStore, S: StateMachine, T: Transport> {
     },
     Message {
         group: GroupId,
-        message: Message,
+        // Beside the others it is large, and every event takes the room of the largest.
+        message: Box<Message>,
     },
     Persisted {
         token: u64,
         result: Result<(), String>,
+    },
+    Change {
+        group: GroupId,
+        change: Box<ConfChangeV2>,
+        reply: Reply<ConfState, ChangeRefusal>,
     },
     Call(Call<L, S, T>),
     Stop,
@@ -61,25 +73,16 @@ enum Event<L: LogStore, S: StateMachine, T: Transport> {
 
 /// How others reach a worker. Cheap to clone; no method waits.
 pub struct Handle<L: LogStore, S: StateMachine, T: Transport> {
-    events: Sender<Event<L, S, T>>,
-    queued: Arc<AtomicUsize>,
-    max_queued: usize,
+    events: Arc<Queue<Event<L, S, T>>>,
 }
 
 impl<L: LogStore, S: StateMachine, T: Transport> Clone for Handle<L, S, T> {
     fn clone(&self) -> Self {
         Handle {
             events: self.events.clone(),
-            queued: self.queued.clone(),
-            max_queued: self.max_queued,
         }
     }
 }
-
-/// The queue is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the worker's queue is full")]
-pub struct QueueFull;
 
 impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
     /// A full queue answers [`Failure::Overloaded`], a stopped worker [`Failure::Stopped`].
@@ -90,28 +93,28 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
         ack: Ack,
         reply: Reply<S::Output, S::Refusal>,
     ) {
-        match self.reserve() {
-            Err(QueueFull) => reply.answer(Err(Failure::Overloaded)),
-            Ok(()) => self.queue(Event::Command {
-                group,
-                command,
-                ack,
-                reply,
-            }),
+        let event = Event::Command {
+            group,
+            command,
+            ack,
+            reply,
+        };
+        if let Err(Event::Command { reply, .. }) = self.events.push(event, Urgency::InCompany) {
+            reply.answer(Err(Failure::Overloaded));
         }
     }
 
     pub fn message(&self, group: GroupId, message: Message) -> Result<(), QueueFull> {
-        self.reserve()?;
-        self.queue(Event::Message { group, message });
-        Ok(())
+        let message = Box::new(message);
+        self.push(Event::Message { group, message })
     }
 
     /// From the log's thread. Never refused: a lost completion would stop all groups for good, and there are at most
     /// `Settings::max_batches_in_flight` of them.
     pub fn persisted<E: std::fmt::Display>(&self, token: u64, result: Result<(), E>) {
         let result = result.map_err(|error| error.to_string());
-        self.queue_regardless(Event::Persisted { token, result });
+        self.events
+            .push_regardless(Event::Persisted { token, result });
     }
 
     /// All else: `add`, `remove`, `status`... A [`Reply`] that `call` owns is answered even if the worker stops first.
@@ -119,9 +122,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
         &self,
         call: impl FnOnce(&mut Worker<L, S, T>) + Send + 'static,
     ) -> Result<(), QueueFull> {
-        self.reserve()?;
-        self.queue(Event::Call(Box::new(call)));
-        Ok(())
+        self.push(Event::Call(Box::new(call)))
     }
 
     pub fn change_membership(
@@ -130,11 +131,13 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
         change: ConfChangeV2,
         reply: Reply<ConfState, ChangeRefusal>,
     ) {
-        match self.reserve() {
-            Err(QueueFull) => reply.answer(Err(Failure::Overloaded)),
-            Ok(()) => self.queue(Event::Call(Box::new(move |worker| {
-                worker.change_membership(group, &change, reply);
-            }))),
+        let event = Event::Change {
+            group,
+            change: Box::new(change),
+            reply,
+        };
+        if let Err(Event::Change { reply, .. }) = self.events.push(event, Urgency::AtOnce) {
+            reply.answer(Err(Failure::Overloaded));
         }
     }
 
@@ -148,29 +151,21 @@ impl<L: LogStore, S: StateMachine, T: Transport> Handle<L, S, T> {
 
     /// Never refused: without it raft sends `peer` nothing any more. There is at most one for each snapshot sent.
     pub fn report_snapshot(&self, group: GroupId, peer: PeerId, status: SnapshotStatus) {
-        self.queue_regardless(Event::Call(Box::new(move |worker| {
-            worker.report_snapshot(group, peer, status);
-        })));
+        self.events
+            .push_regardless(Event::Call(Box::new(move |worker| {
+                worker.report_snapshot(group, peer, status);
+            })));
     }
 
-    fn reserve(&self) -> Result<(), QueueFull> {
-        let max = self.max_queued;
-        self.queued
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| {
-                (queued < max).then_some(queued + 1)
-            })
-            .map(|_| ())
+    /// Events that wait for the worker.
+    pub fn queued(&self) -> usize {
+        self.events.len()
+    }
+
+    fn push(&self, event: Event<L, S, T>) -> Result<(), QueueFull> {
+        self.events
+            .push(event, Urgency::AtOnce)
             .map_err(|_| QueueFull)
-    }
-
-    fn queue_regardless(&self, event: Event<L, S, T>) {
-        self.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue(event);
-    }
-
-    fn queue(&self, event: Event<L, S, T>) {
-        // A worker that has stopped drops the event, and its reply answers on drop.
-        let _ = self.events.send(event);
     }
 }
 
@@ -196,16 +191,17 @@ where
         make: impl FnOnce(Handle<L, S, T>) -> Worker<L, S, T> + Send + 'static,
         unknown: impl FnMut(GroupId, Message) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (events, queue) = mpsc::channel();
+        let queue = Arc::new(Queue::new(settings.max_queued_events));
         let handle = Handle {
-            events,
-            queued: Arc::new(AtomicUsize::new(0)),
-            max_queued: settings.max_queued_events,
+            events: queue.clone(),
         };
-        let (made_with, queued, tick) = (handle.clone(), handle.queued.clone(), settings.tick);
+        let (made_with, reader, tick) = (handle.clone(), Reader(queue), settings.tick);
         let thread = std::thread::Builder::new()
             .name(settings.name.clone())
-            .spawn(move || run(make(made_with), &queue, &queued, tick, unknown))?;
+            .spawn(move || {
+                let reader = reader;
+                run(make(made_with), &reader, tick, unknown);
+            })?;
         Ok(Runtime {
             handle,
             thread: Some(thread),
@@ -219,41 +215,36 @@ where
     /// Lets the worker finish what it is at; whoever still waits for an answer hears [`Failure::Stopped`]. An error is the
     /// worker's panic.
     pub fn stop(mut self) -> std::thread::Result<()> {
-        self.handle.queue_regardless(Event::Stop);
+        self.handle.events.push_regardless(Event::Stop);
         self.thread.take().map_or(Ok(()), JoinHandle::join)
     }
 }
 
 impl<L: LogStore, S: StateMachine, T: Transport> Drop for Runtime<L, S, T> {
     fn drop(&mut self) {
-        self.handle.queue_regardless(Event::Stop);
+        self.handle.events.push_regardless(Event::Stop);
     }
 }
 
 fn run<L: LogStore, S: StateMachine, T: Transport>(
     mut worker: Worker<L, S, T>,
-    queue: &Receiver<Event<L, S, T>>,
-    queued: &AtomicUsize,
+    reader: &Reader<Event<L, S, T>>,
     tick: Duration,
     mut unknown: impl FnMut(GroupId, Message),
 ) {
     let mut next_tick = Instant::now() + tick;
     let mut has_more = worker.run_ready();
+    let mut events = VecDeque::new();
     loop {
-        let patience = match has_more {
-            true => Duration::ZERO,
-            false => next_tick.saturating_duration_since(Instant::now()),
+        let until_tick = next_tick.saturating_duration_since(Instant::now());
+        let (company, patience) = match (has_more, worker.is_log_busy()) {
+            (true, _) => (1, Duration::ZERO),
+            (false, true) => (COMPANY, until_tick.min(NAP)),
+            (false, false) => (1, until_tick),
         };
-        let mut event = match queue.recv_timeout(patience) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => None,
-            // Never while the store holds a handle, and a worker without one is of no use to anybody.
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let mut taken = 0;
-        while let Some(next) = event {
-            queued.fetch_sub(1, Ordering::Relaxed);
-            match next {
+        reader.take(&mut events, MAX_EVENTS_PER_RUN, company, patience);
+        while let Some(event) = events.pop_front() {
+            match event {
                 Event::Stop => return,
                 Event::Command {
                     group,
@@ -262,18 +253,18 @@ fn run<L: LogStore, S: StateMachine, T: Transport>(
                     reply,
                 } => worker.command(group, command, ack, reply),
                 Event::Message { group, message } => {
-                    if let Delivery::UnknownGroup(message) = worker.message(group, message) {
+                    if let Delivery::UnknownGroup(message) = worker.message(group, *message) {
                         unknown(group, message);
                     }
                 }
                 Event::Persisted { token, result } => worker.persisted(token, result),
+                Event::Change {
+                    group,
+                    change,
+                    reply,
+                } => worker.change_membership(group, &change, reply),
                 Event::Call(call) => call(&mut worker),
             }
-            taken += 1;
-            event = match taken < MAX_EVENTS_PER_RUN {
-                true => queue.try_recv().ok(),
-                false => None,
-            };
         }
         // After the events: what peers sent while this thread was held up counts before the time that passed. Ticks missed
         // meanwhile are not made up for, or a pause would end in an election.

@@ -1,31 +1,36 @@
 //! Who waits for which entry of one group. Only a leader has waiters, and its log only grows while it leads, so an index names
 //! one entry for as long as somebody waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use super::ports::Ack;
 use super::reply::{Failure, Reply};
 
 struct Waiter<O, R> {
+    index: u64,
     /// How many voters must have persisted the entry.
     voters: usize,
     output: O,
     reply: Reply<O, R>,
 }
 
+impl<O, R> Waiter<O, R> {
+    fn answer(self) {
+        self.reply.answer(Ok(self.output));
+    }
+}
+
 pub(super) struct Waiters<O, R> {
     /// By index, then by the order of arrival.
-    persisted: BTreeMap<(u64, u64), Waiter<O, R>>,
-    committed: BTreeMap<(u64, u64), Waiter<O, R>>,
-    arrivals: u64,
+    persisted: VecDeque<Waiter<O, R>>,
+    committed: VecDeque<Waiter<O, R>>,
 }
 
 impl<O, R> Waiters<O, R> {
     pub(super) fn new() -> Self {
         Waiters {
-            persisted: BTreeMap::new(),
-            committed: BTreeMap::new(),
-            arrivals: 0,
+            persisted: VecDeque::new(),
+            committed: VecDeque::new(),
         }
     }
 
@@ -34,63 +39,69 @@ impl<O, R> Waiters<O, R> {
     }
 
     pub(super) fn wait(&mut self, index: u64, ack: Ack, output: O, reply: Reply<O, R>) {
-        self.arrivals += 1;
-        let key = (index, self.arrivals);
         let (queue, voters) = match ack {
             Ack::Proposed => return reply.answer(Ok(output)),
             Ack::Persisted => (&mut self.persisted, 0),
             Ack::Committed { voters } => (&mut self.committed, voters),
         };
         let waiter = Waiter {
+            index,
             voters,
             output,
             reply,
         };
-        queue.insert(key, waiter);
+        // Only who waits for an entry that is in the log already comes before others.
+        match queue.back() {
+            Some(last) if last.index > index => {
+                let at = queue.partition_point(|other| other.index <= index);
+                queue.insert(at, waiter);
+            }
+            _ => queue.push_back(waiter),
+        }
     }
 
     /// This replica has persisted its log up to `index`.
     pub(super) fn on_persisted(&mut self, index: u64) {
-        while let Some(first) = self.persisted.first_entry() {
-            if first.key().0 > index {
-                break;
-            }
-            let waiter = first.remove();
-            waiter.reply.answer(Ok(waiter.output));
+        while let Some(waiter) = self.persisted.pop_front_if(|first| first.index <= index) {
+            waiter.answer();
         }
     }
 
-    /// Whether `on_committed` could answer anybody, so that `matched` need not be gathered in vain.
+    /// Whether `on_committed` could answer anybody.
     pub(super) fn any_up_to(&self, applied: u64) -> bool {
         self.committed
-            .first_key_value()
-            .is_some_and(|((index, _), _)| *index <= applied)
+            .front()
+            .is_some_and(|first| first.index <= applied)
     }
 
-    /// Entries up to `applied` are committed and applied; `matched` is what each voter has persisted, highest first.
-    pub(super) fn on_committed(&mut self, applied: u64, matched: &[u64]) {
-        let ready: Vec<(u64, u64)> = self
-            .committed
-            .range(..=(applied, u64::MAX))
-            .filter(|((index, _), waiter)| {
-                waiter.voters == 0
-                    || matched
-                        .get(waiter.voters - 1)
-                        .is_some_and(|matched| matched >= index)
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for key in ready {
-            if let Some(waiter) = self.committed.remove(&key) {
-                waiter.reply.answer(Ok(waiter.output));
+    /// Entries up to `applied` are committed and applied. `matched` gathers what each voter has persisted, highest first; it
+    /// is asked only when somebody waits for more than the one voter that every commit takes.
+    pub(super) fn on_committed(&mut self, applied: u64, matched: impl FnOnce() -> Vec<u64>) {
+        let mut matched = Some(matched);
+        let mut gathered = Vec::new();
+        let mut unsatisfied = Vec::new();
+        while let Some(waiter) = self.committed.pop_front_if(|first| first.index <= applied) {
+            if waiter.voters > 1 {
+                if let Some(gather) = matched.take() {
+                    gathered = gather();
+                }
+                let has = gathered.get(waiter.voters - 1).copied();
+                if has.is_none_or(|matched| matched < waiter.index) {
+                    unsatisfied.push(waiter);
+                    continue;
+                }
             }
+            waiter.answer();
+        }
+        for waiter in unsatisfied.into_iter().rev() {
+            self.committed.push_front(waiter);
         }
     }
 
     pub(super) fn fail(&mut self, failure: impl Fn() -> Failure<R>) {
         let persisted = std::mem::take(&mut self.persisted);
         let committed = std::mem::take(&mut self.committed);
-        for (_, waiter) in persisted.into_iter().chain(committed) {
+        for waiter in persisted.into_iter().chain(committed) {
             waiter.reply.answer(Err(failure()));
         }
     }

@@ -3,7 +3,7 @@
 //! Events come in by calls ([`Worker::command`], [`Worker::message`], [`Worker::tick`], [`Worker::persisted`]); after a bunch
 //! of them [`Worker::run_ready`] does what raft wants done, and hands what all groups want to write to the log as one batch.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use raft::SnapshotStatus;
@@ -16,6 +16,7 @@ use super::membership::ChangeRefusal;
 use super::ports::{Ack, GroupId, LogStore, PeerId, StateMachine, Transport};
 use super::reply::{Failure, Reply};
 use super::settings::Settings;
+use super::slots::Slots;
 use super::status::Status;
 
 /// How often `run_ready` goes over the groups before it lets new events in. What one pass applies per group is bounded by
@@ -50,21 +51,22 @@ pub enum Delivery {
 struct InFlight {
     token: u64,
     bytes: usize,
-    members: Vec<(GroupId, u64)>,
+    /// The places of its groups, and which group was there.
+    members: Vec<(usize, u64)>,
 }
 
 pub struct Worker<L: LogStore, S: StateMachine, T: Transport> {
     settings: Settings,
     store: L,
     transport: T,
-    groups: BTreeMap<GroupId, Group<L::Log, S>>,
+    groups: Slots<Group<L::Log, S>>,
     incarnations: u64,
     /// The groups that need ticks.
-    awake: BTreeSet<GroupId>,
-    /// The groups that may have something to do, each once.
-    dirty: Vec<GroupId>,
+    awake: BTreeSet<usize>,
+    /// The groups that may have something to do, each once. They are named by their places.
+    dirty: Vec<usize>,
     /// Those of them that gain nothing by doing it before the log has ended a batch.
-    deferred: Vec<GroupId>,
+    deferred: Vec<usize>,
     open: Batch,
     in_flight: VecDeque<InFlight>,
     unsynced_bytes: usize,
@@ -77,7 +79,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             settings,
             store,
             transport,
-            groups: BTreeMap::new(),
+            groups: Slots::new(),
             incarnations: 0,
             awake: BTreeSet::new(),
             dirty: Vec::new(),
@@ -94,13 +96,13 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         if let Some(fault) = &self.offline {
             return Err(OpenError::Offline(fault.clone()));
         }
-        if self.groups.contains_key(&config.group) {
+        if self.groups.place(config.group).is_some() {
             return Err(OpenError::Exists(config.group));
         }
         self.incarnations += 1;
         let group = Group::open(config, self.incarnations, &self.settings, log, machine)?;
-        self.groups.insert(config.group, group);
-        self.with(config.group, |group, _| {
+        let place = self.groups.insert(config.group, group);
+        self.with(place, |group, _| {
             group.settle()?;
             group.lead_if_alone()
         });
@@ -109,29 +111,30 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
 
     /// Closes a replica; who waits for it hears [`Failure::Stopped`]. Its log and its state machine come back.
     pub fn remove(&mut self, group: GroupId) -> Option<(L::Log, S)> {
-        self.awake.remove(&group);
-        self.groups.remove(&group).map(Group::into_parts)
+        let (place, group) = self.groups.remove(group)?;
+        self.awake.remove(&place);
+        Some(group.into_parts())
     }
 
     pub fn contains(&self, group: GroupId) -> bool {
-        self.groups.contains_key(&group)
+        self.groups.place(group).is_some()
     }
 
     pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
-        self.groups.keys().copied()
+        self.groups.iter().map(|group| group.id)
     }
 
     pub fn machine(&self, group: GroupId) -> Option<&S> {
-        self.groups.get(&group).map(|group| &group.machine)
+        self.groups.get(group).map(|group| &group.machine)
     }
 
     /// For upkeep that replicas need not agree on, and that no entry records.
     pub fn machine_mut(&mut self, group: GroupId) -> Option<&mut S> {
-        self.groups.get_mut(&group).map(|group| &mut group.machine)
+        self.groups.get_mut(group).map(|group| &mut group.machine)
     }
 
     pub fn status(&self, group: GroupId) -> Option<Status> {
-        self.groups.get(&group).map(Group::status)
+        self.groups.get(group).map(Group::status)
     }
 
     pub fn transport(&mut self) -> &mut T {
@@ -151,19 +154,25 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         reply: Reply<S::Output, S::Refusal>,
     ) {
         let is_full = self.unsynced_bytes + self.open.bytes >= self.settings.max_unsynced_bytes;
-        match self.running(group) {
-            Err(failure) => reply.answer(Err(failure)),
-            Ok(()) if is_full => reply.answer(Err(Failure::Overloaded)),
-            Ok(()) => self.with(group, |group, _| group.command(command, ack, reply)),
+        let place = match self.running(group) {
+            Ok(place) => place,
+            Err(failure) => return reply.answer(Err(failure)),
+        };
+        if is_full {
+            return reply.answer(Err(Failure::Overloaded));
+        }
+        if let Some(group) = self.groups.at_mut(place) {
+            let result = group.command(command, ack, reply);
+            self.touched(place, result);
         }
     }
 
     pub fn message(&mut self, group: GroupId, message: Message) -> Delivery {
-        if !self.groups.contains_key(&group) {
+        let Some(place) = self.groups.place(group) else {
             return Delivery::UnknownGroup(message);
-        }
+        };
         let mut delivery = Delivery::Dropped;
-        self.with(group, |group, _| {
+        self.with(place, |group, _| {
             if group.message(message)? {
                 delivery = Delivery::Accepted;
             }
@@ -174,7 +183,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
 
     /// Time passes for all groups that do not sleep.
     pub fn tick(&mut self) {
-        let awake: Vec<GroupId> = self.awake.iter().copied().collect();
+        let awake: Vec<usize> = self.awake.iter().copied().collect();
         for group in awake {
             self.with(group, |group, _| group.tick());
         }
@@ -189,14 +198,14 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
     ) {
         match self.running(group) {
             Err(failure) => reply.answer(Err(failure)),
-            Ok(()) => self.with(group, |group, _| group.change_membership(change, reply)),
+            Ok(place) => self.with(place, |group, _| group.change_membership(change, reply)),
         }
     }
 
     /// Asks `to` to take over; until it does, or an election time-out has passed, commands are refused. Whether it did, the
     /// status tells. Ignored unless this replica leads and `to` is another voter.
     pub fn transfer_leader(&mut self, group: GroupId, to: PeerId) {
-        self.with(group, |group, _| match group.leads() {
+        self.with_id(group, |group, _| match group.leads() {
             // A follower would forward it.
             true => group.transfer_leader(to),
             false => Ok(()),
@@ -205,21 +214,21 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
 
     /// Stands for election now instead of after a time-out.
     pub fn campaign(&mut self, group: GroupId) {
-        self.with(group, |group, _| group.campaign());
+        self.with_id(group, |group, _| group.campaign());
     }
 
     /// Somebody who reads the replica's data found it damaged: it can no longer be trusted, and takes part no more.
     pub fn take_offline(&mut self, group: GroupId, why: &str) {
-        self.with(group, |_, _| Err(Fault::new(why)));
+        self.with_id(group, |_, _| Err(Fault::new(why)));
     }
 
     pub fn report_unreachable(&mut self, group: GroupId, peer: PeerId) {
-        self.with(group, |group, _| group.report_unreachable(peer));
+        self.with_id(group, |group, _| group.report_unreachable(peer));
     }
 
     /// A snapshot sent to `peer` was delivered, or was not. Until one of both is reported, `peer` gets nothing else.
     pub fn report_snapshot(&mut self, group: GroupId, peer: PeerId, status: SnapshotStatus) {
-        self.with(group, |group, _| group.report_snapshot(peer, status));
+        self.with_id(group, |group, _| group.report_snapshot(peer, status));
     }
 
     /// The log has made the batch `token` durable, or could not. Completions come in the order of submission.
@@ -236,8 +245,8 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         match self.in_flight.pop_front() {
             Some(batch) if batch.token == token => {
                 self.unsynced_bytes -= batch.bytes;
-                for (group, incarnation) in batch.members {
-                    self.with(group, |group, transport| {
+                for (place, incarnation) in batch.members {
+                    self.with(place, |group, transport| {
                         match group.incarnation == incarnation {
                             true => group.persisted(token, transport),
                             false => Ok(()),
@@ -263,14 +272,19 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         !self.dirty.is_empty()
     }
 
-    fn advance(&mut self, id: GroupId) {
-        let Some(group) = self.groups.get_mut(&id) else {
+    /// Whether the log has as many batches as it takes: what comes now waits for it anyway.
+    pub fn is_log_busy(&self) -> bool {
+        self.in_flight.len() >= self.settings.max_batches_in_flight.max(1)
+    }
+
+    fn advance(&mut self, place: usize) {
+        let is_log_busy = self.is_log_busy();
+        let Some(group) = self.groups.at_mut(place) else {
             return;
         };
         // What a sole voter wants written has to wait for a place in the log anyway, and its next entries go along then.
-        if self.in_flight.len() >= self.settings.max_batches_in_flight.max(1) && group.leads_alone()
-        {
-            self.deferred.push(id);
+        if is_log_busy && group.leads_alone() {
+            self.deferred.push(place);
             return;
         }
         group.is_dirty = false;
@@ -278,13 +292,12 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             return;
         }
         let result = group.advance(&mut self.transport, &mut self.open);
-        self.touched(id, result);
+        self.touched(place, result);
     }
 
     /// While the log has as many batches as it may, the open one grows: group commit.
     fn submit(&mut self) {
-        let may_submit = self.in_flight.len() < self.settings.max_batches_in_flight.max(1);
-        if self.open.is_empty() || !may_submit || self.offline.is_some() {
+        if self.open.is_empty() || self.is_log_busy() || self.offline.is_some() {
             return;
         }
         let token = self.open.token;
@@ -293,7 +306,10 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         let writes = batch.into_writes();
         let members = writes
             .iter()
-            .filter_map(|(group, _)| Some((*group, self.groups.get(group)?.incarnation)))
+            .filter_map(|(group, _)| {
+                let place = self.groups.place(*group)?;
+                Some((place, self.groups.at(place)?.incarnation))
+            })
             .collect();
         self.unsynced_bytes += bytes;
         self.in_flight.push_back(InFlight {
@@ -304,41 +320,55 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.store.submit(token, writes);
     }
 
-    fn running<R>(&self, group: GroupId) -> Result<(), Failure<R>> {
-        match self.groups.get(&group) {
+    /// The place of a group that is here and not offline.
+    fn running<R>(&self, group: GroupId) -> Result<usize, Failure<R>> {
+        let place = self.groups.place(group);
+        match place.and_then(|place| Some((place, self.groups.at(place)?))) {
             None => Err(Failure::UnknownGroup),
-            Some(group) => match &group.fault {
+            Some((place, group)) => match &group.fault {
                 Some(fault) => Err(Failure::Faulty(fault.clone())),
-                None => Ok(()),
+                None => Ok(place),
             },
         }
     }
 
-    /// Something happens to a group that is here and not offline.
-    fn with(
+    fn with_id(
         &mut self,
         id: GroupId,
         happens: impl FnOnce(&mut Group<L::Log, S>, &mut T) -> Result<(), Fault>,
     ) {
-        let Some(group) = self.groups.get_mut(&id) else {
+        if let Some(place) = self.groups.place(id) {
+            self.with(place, happens);
+        }
+    }
+
+    /// Something other than a command happens to a group that is here and not offline.
+    fn with(
+        &mut self,
+        place: usize,
+        happens: impl FnOnce(&mut Group<L::Log, S>, &mut T) -> Result<(), Fault>,
+    ) {
+        let Some(group) = self.groups.at_mut(place) else {
             return;
         };
         if group.fault.is_some() {
             return;
         }
-        let result = happens(group, &mut self.transport);
-        self.touched(id, result);
+        let result = group
+            .propose_prepared()
+            .and_then(|()| happens(group, &mut self.transport));
+        self.touched(place, result);
     }
 
-    fn touched(&mut self, id: GroupId, result: Result<(), Fault>) {
-        let Some(group) = self.groups.get_mut(&id) else {
+    fn touched(&mut self, place: usize, result: Result<(), Fault>) {
+        let Some(group) = self.groups.at_mut(place) else {
             return;
         };
         if let Err(fault) = result {
             group.go_offline(fault);
-        } else if !group.is_dirty && group.node.has_ready() {
+        } else if !group.is_dirty && (group.proposal.is_some() || group.node.has_ready()) {
             group.is_dirty = true;
-            self.dirty.push(id);
+            self.dirty.push(place);
         }
         let is_awake = match group.wakefulness() {
             Wakefulness::Ticks => true,
@@ -346,8 +376,8 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         };
         if std::mem::replace(&mut group.is_awake, is_awake) != is_awake {
             match is_awake {
-                true => self.awake.insert(id),
-                false => self.awake.remove(&id),
+                true => self.awake.insert(place),
+                false => self.awake.remove(&place),
             };
         }
     }
@@ -364,7 +394,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.dirty.clear();
         self.deferred.clear();
         self.in_flight.clear();
-        for group in self.groups.values_mut() {
+        for group in self.groups.iter_mut() {
             group.go_offline(Fault(fault.clone()));
         }
     }

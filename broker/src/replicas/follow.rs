@@ -3,28 +3,42 @@
 use super::topic::{HostedTopic, Hosting};
 use crate::config::{self, BrokerConfig, DynamicSettings, Level, TopicSettings};
 use crate::engine::Engine;
-use crate::metadata::{BrokerId, Image, Resource, Topic};
+use crate::metadata::{self, BrokerId, Command, Image, Resource, Topic};
+use crate::metrics::Metrics;
 use crate::partition::TopicConfig;
 use crate::raft::ports::GroupId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 pub struct Follower {
     engine: Arc<Engine>,
+    metadata: metadata::Handle,
+    runtime: tokio::runtime::Handle,
     /// As it was started; what was set since is in the image.
     config: Arc<BrokerConfig>,
     broker: BrokerId,
+    metrics: Arc<Metrics>,
     hosted: HashMap<Arc<str>, Arc<HostedTopic>>,
     /// With which the hosted topics' settings were computed.
     defaults: Option<(DynamicSettings, DynamicSettings)>,
 }
 
 impl Follower {
-    pub fn new(engine: Arc<Engine>, config: Arc<BrokerConfig>) -> Follower {
+    /// Within the runtime whose blocking threads will call [`Follower::step`].
+    pub fn new(
+        engine: Arc<Engine>,
+        metadata: metadata::Handle,
+        config: Arc<BrokerConfig>,
+        metrics: Arc<Metrics>,
+    ) -> Follower {
         Follower {
             engine,
+            metadata,
+            runtime: tokio::runtime::Handle::current(),
             broker: config.node_id,
             config,
+            metrics,
             hosted: HashMap::new(),
             defaults: None,
         }
@@ -47,8 +61,14 @@ impl Follower {
             .collect();
         let mut is_complete = self.delete_unknown(image);
         is_complete &= self.make(&changed, &config);
+        let is_marked = self.mark(&changed);
+        is_complete &= is_marked;
+        // Deleted ones first, so that new ones find their places.
+        self.metrics
+            .topics
+            .retain(|name| image.topics.contains_key(name));
         for (topic, topic_config) in changed {
-            self.host(topic, topic_config, &config);
+            self.host(topic, topic_config, &config, is_marked);
         }
         self.hosted
             .retain(|name, _| image.topics.contains_key(&**name));
@@ -123,14 +143,26 @@ impl Follower {
         is_complete
     }
 
+    /// Makes the replicas that were never made. One that was made and is not here is lost, or its directory is: made anew it
+    /// would begin at offset 0 and take the place of what clients were promised.
     fn make(&self, changed: &[(Arc<Topic>, config::TopicConfig)], broker: &BrokerConfig) -> bool {
         let mut new = Vec::new();
         for (topic, config) in changed {
-            for partition in &topic.partitions {
-                if self.is_mine(&partition.replicas)
-                    && self.engine.partition(partition.group).is_none()
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                if !self.is_mine(&partition.replicas)
+                    || self.engine.partition(partition.group).is_some()
                 {
-                    new.push((partition.group, engine_config(config, broker)));
+                    continue;
+                }
+                match partition.made.contains(&self.broker) {
+                    false => new.push((partition.group, engine_config(config, broker))),
+                    true => {
+                        tracing::error!(
+                            topic = topic.name,
+                            partition = index,
+                            "replica is offline: its data is not in any directory that could be opened"
+                        );
+                    }
                 }
             }
         }
@@ -146,9 +178,47 @@ impl Follower {
         }
     }
 
-    fn host(&mut self, topic: Arc<Topic>, config: config::TopicConfig, broker: &BrokerConfig) {
+    /// Lets the metadata know what was made; only then it is served. False when that must be tried again.
+    fn mark(&self, changed: &[(Arc<Topic>, config::TopicConfig)]) -> bool {
+        let mut topics: BTreeMap<Uuid, Vec<u32>> = BTreeMap::new();
+        for (topic, _) in changed {
+            for (index, partition) in (0..).zip(&topic.partitions) {
+                if self.is_unmarked(partition) {
+                    topics.entry(topic.id).or_default().push(index);
+                }
+            }
+        }
+        if topics.is_empty() {
+            return true;
+        }
+        let broker = self.broker;
+        let marked = self
+            .runtime
+            .block_on(self.metadata.submit(Command::MarkMade { broker, topics }));
+        if let Err(error) = &marked {
+            tracing::error!(%error, "cannot tell the metadata what replicas were made");
+        }
+        marked.is_ok()
+    }
+
+    fn is_unmarked(&self, partition: &metadata::Partition) -> bool {
+        self.is_mine(&partition.replicas)
+            && !partition.made.contains(&self.broker)
+            && self.engine.partition(partition.group).is_some()
+    }
+
+    fn host(
+        &mut self,
+        topic: Arc<Topic>,
+        config: config::TopicConfig,
+        broker: &BrokerConfig,
+        is_marked: bool,
+    ) {
         let for_engine = engine_config(&config, broker);
         let partitions = topic.partitions.iter().map(|partition| {
+            if !is_marked && self.is_unmarked(partition) {
+                return None;
+            }
             let handle = self.engine.partition(partition.group)?;
             if *handle.config() != for_engine {
                 self.engine.set_config(partition.group, for_engine.clone());
@@ -157,6 +227,7 @@ impl Follower {
         });
         let hosted = HostedTopic {
             partitions: partitions.collect(),
+            counters: self.metrics.topics.of(&topic.name),
             config,
             topic: topic.clone(),
         };

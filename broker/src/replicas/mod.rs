@@ -12,10 +12,12 @@ pub use topic::{HostedTopic, Hosting};
 use crate::config::BrokerConfig;
 use crate::engine::Engine;
 use crate::metadata;
+use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long a step that failed rests: a full disk is not worth more than a line a second.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -32,14 +34,16 @@ impl Replicas {
         engine: Arc<Engine>,
         metadata: metadata::Handle,
         config: Arc<BrokerConfig>,
+        metrics: Arc<Metrics>,
         stop: CancellationToken,
+        tasks: &TaskTracker,
     ) -> Replicas {
         let mut images = metadata.watch();
-        let mut follower = follow::Follower::new(engine.clone(), config);
+        let mut follower = follow::Follower::new(engine.clone(), metadata.clone(), config, metrics);
         let image = images.borrow_and_update().clone();
         let (sender, hosting) = watch::channel(Arc::new(Hosting::default()));
         follower = step(follower, image, &sender).await;
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             loop {
                 let is_complete = sender.borrow().is_complete;
                 let changed = async {

@@ -3,6 +3,7 @@
 use crate::config::TopicConfig;
 use crate::engine;
 use crate::metadata;
+use crate::metrics::TopicCounters;
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -24,6 +25,7 @@ pub struct HostedTopic {
     pub config: TopicConfig,
     /// By partition; `None` is held by others, or could not be made yet, or is offline.
     pub partitions: Vec<Option<engine::Handle>>,
+    pub counters: Arc<TopicCounters>,
 }
 
 impl Hosting {

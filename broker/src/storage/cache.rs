@@ -4,10 +4,11 @@
 //! whatever the budget says; raft's bound on uncommitted bytes holds for those.
 
 use super::group_log::{GroupLog, WeakGroupLog};
+use raft::eraftpb::Entry;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-/// What one cached entry costs beyond its data.
+/// What one cached entry costs beyond its data, about.
 const OVERHEAD_BYTES: usize = 160;
 
 pub struct TailCache {
@@ -21,9 +22,10 @@ struct Queue {
     entries: VecDeque<Cached>,
 }
 
+/// Entries of one group that were persisted together.
 struct Cached {
     log: WeakGroupLog,
-    index: u64,
+    last_index: u64,
     bytes: usize,
 }
 
@@ -35,21 +37,29 @@ impl TailCache {
         }
     }
 
-    /// Counts an entry that has just been persisted, and lets the oldest go while there are too many.
-    pub(super) fn admit(&self, log: &GroupLog, index: u64, data_bytes: usize) {
+    /// Counts entries that have just been persisted, and lets the oldest go while there are too many.
+    pub(super) fn admit<'a>(&self, written: impl Iterator<Item = (&'a GroupLog, &'a [Entry])>) {
         let mut victims = Vec::new();
         {
             let mut queue = self
                 .queue
                 .lock()
                 .expect("no code in this file panics while it holds the lock");
-            let bytes = data_bytes + OVERHEAD_BYTES;
-            queue.used_bytes += bytes;
-            queue.entries.push_back(Cached {
-                log: log.downgrade(),
-                index,
-                bytes,
-            });
+            for (log, entries) in written {
+                let Some(last) = entries.last() else {
+                    continue;
+                };
+                let sizes = entries
+                    .iter()
+                    .map(|entry| entry.data.len() + OVERHEAD_BYTES);
+                let bytes = sizes.sum();
+                queue.used_bytes += bytes;
+                queue.entries.push_back(Cached {
+                    log: log.downgrade(),
+                    last_index: last.index,
+                    bytes,
+                });
+            }
             while queue.used_bytes > self.budget_bytes {
                 let Some(oldest) = queue.entries.pop_front() else {
                     break;
@@ -61,7 +71,7 @@ impl TailCache {
         // The queue's lock is released first: a group's lock is never waited for under it.
         for victim in victims {
             if let Some(log) = victim.log.upgrade() {
-                log.evict(victim.index);
+                log.evict(victim.last_index);
             }
         }
     }

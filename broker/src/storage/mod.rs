@@ -24,6 +24,7 @@ pub mod rows;
 pub mod seal;
 pub mod shard;
 pub mod stats;
+mod varint;
 pub mod writer;
 
 pub use error::Error;

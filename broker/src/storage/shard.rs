@@ -13,7 +13,7 @@ use super::families::{Families, Family, RowChange};
 use super::group_log::GroupLog;
 use super::ids::Offset;
 use super::keys;
-use super::log::{Located, LogOptions, LogReader, Position, Record, SharedLog};
+use super::log::{Located, LogOptions, LogReader, Position, Record, RecordRef, SharedLog};
 use super::rows::{GroupRow, Run};
 use super::stats::{Counters, Stats};
 use crate::raft::ports::{GroupId, PeerId, Write};
@@ -22,9 +22,10 @@ use raft::eraftpb::{ConfState, HardState, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 /// The format of everything in a shard's directory taken together.
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
 
 /// More than the headers of segment, block, record and entry together.
 const ENTRY_OVERHEAD_BYTES: usize = 8 << 10;
@@ -246,46 +247,52 @@ impl Shard {
 
     /// Writes a batch; it is durable after the next [`Shard::sync`]. Entries were staged before, in the same order.
     pub fn append(&self, batch: &[(GroupId, Write)]) -> Result<(), Error> {
-        let mut records = Vec::new();
         let mut log = self.log.lock().expect(LOCK);
-        for (group, write) in batch {
+        let groups = self.find(batch);
+        let mut gathered: Vec<(&Group, &Write)> = Vec::with_capacity(batch.len());
+        for ((id, write), group) in batch.iter().zip(&groups) {
             // Deleted while this was on its way; others are in the same batch.
-            if self.group(*group).is_err() {
+            let Some(group) = group else {
                 continue;
-            }
+            };
             if let Some(snapshot) = &write.snapshot {
                 // What the group wrote before belongs before the place where its log starts anew.
-                self.append_records(&mut log, &std::mem::take(&mut records))?;
-                self.install(*group, snapshot, write.hard_state.as_ref(), log.position())?;
+                self.append_writes(&mut log, &std::mem::take(&mut gathered))?;
+                self.install(*id, snapshot, write.hard_state.as_ref(), log.position())?;
             }
-            let group = *group;
-            records.extend(write.hard_state.iter().map(|hard_state| Record::HardState {
-                group,
-                state: hard_state.clone(),
-            }));
-            records.extend(write.entries.iter().map(|entry| Record::Entry {
-                group,
-                entry: entry.clone(),
-            }));
+            gathered.push((group, write));
         }
-        self.append_records(&mut log, &records)
+        self.append_writes(&mut log, &gathered)
     }
 
-    fn append_records(&self, log: &mut SharedLog, records: &[Record]) -> Result<(), Error> {
-        let located = log.append(records)?;
+    /// The group of each write, if it is still here.
+    fn find(&self, batch: &[(GroupId, Write)]) -> Vec<Option<Arc<Group>>> {
+        let groups = self.groups.read().expect(LOCK);
+        batch
+            .iter()
+            .map(|(id, _)| groups.get(id).cloned())
+            .collect()
+    }
+
+    fn append_writes(&self, log: &mut SharedLog, writes: &[(&Group, &Write)]) -> Result<(), Error> {
+        let mut records = Vec::with_capacity(writes.len());
+        for (group, write) in writes {
+            let group = group.log.id();
+            let state = write.hard_state.iter();
+            records.extend(state.map(|state| RecordRef::HardState { group, state }));
+            let entries = write.entries.iter();
+            records.extend(entries.map(|entry| RecordRef::Entry { group, entry }));
+        }
+        let located = log.append_borrowed(&records)?;
         self.counters
             .appended(located.iter().map(|located| u64::from(located.len)).sum());
         // Still under the log's lock: whoever holds it sees every written entry with its place.
-        for (record, located) in records.iter().zip(located) {
-            let Ok(group) = self.group(record.group()) else {
-                continue;
-            };
-            match record {
-                Record::Entry { entry, .. } => {
-                    group.log.set_located(entry.index, entry.term, located)
-                }
-                Record::HardState { .. } => group.log.set_hard_state_at(located.position),
-            }
+        let mut located = &located[..];
+        for (group, write) in writes {
+            let has_state = write.hard_state.is_some();
+            let (own, rest) = located.split_at(usize::from(has_state) + write.entries.len());
+            group.log.set_located(has_state, &write.entries, own);
+            located = rest;
         }
         Ok(())
     }
@@ -297,19 +304,19 @@ impl Shard {
         Ok(())
     }
 
+    /// How long [`Shard::sync`] took, by the clock of who called it.
+    pub fn sync_took(&self, took: Duration) {
+        self.counters.sync_took(took);
+    }
+
     /// Counts a synced batch's entries into the cache of the tail.
     pub fn remember(&self, batch: &[(GroupId, Write)]) {
-        for (id, write) in batch {
-            if let Ok(group) = self.group(*id) {
-                group.log.cache(
-                    &self.cache,
-                    write
-                        .entries
-                        .iter()
-                        .map(|entry| (entry.index, entry.data.len())),
-                );
-            }
-        }
+        let groups = self.find(batch);
+        let written = batch.iter().zip(&groups);
+        self.cache
+            .admit(written.filter_map(|((_, write), group)| {
+                Some((&group.as_ref()?.log, &write.entries[..]))
+            }));
     }
 
     /// Whether the disk has room for new records. Deletion, reads, votes and markers go on without.
@@ -343,6 +350,11 @@ impl Shard {
                 );
             }
         }
+    }
+
+    /// Of the directory's disk; `None` when the disk does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.disk.free_bytes().ok()
     }
 
     /// What was done since the shard was opened.

@@ -1,11 +1,14 @@
 //! What a shard has done since it was opened, as counters that only grow: what metrics and benchmarks read.
 
+use crate::metrics::{Histogram, Times};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     log_bytes: AtomicU64,
     log_syncs: AtomicU64,
+    sync_times: Histogram,
     sealed_bytes: AtomicU64,
     sealed_runs: AtomicU64,
     family_bytes: AtomicU64,
@@ -18,6 +21,8 @@ pub struct Stats {
     pub log_bytes: u64,
     /// fdatasyncs of the shared log.
     pub log_syncs: u64,
+    /// How long those took that the log thread made.
+    pub sync_times: Times,
     /// Records moved into families, and in how many runs.
     pub sealed_bytes: u64,
     pub sealed_runs: u64,
@@ -34,6 +39,10 @@ impl Counters {
 
     pub fn synced(&self) {
         self.log_syncs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn sync_took(&self, took: Duration) {
+        self.sync_times.record(took);
     }
 
     pub fn sealed(&self, runs: u64, bytes: u64) {
@@ -54,6 +63,7 @@ impl Counters {
         Stats {
             log_bytes: get(&self.log_bytes),
             log_syncs: get(&self.log_syncs),
+            sync_times: self.sync_times.read(),
             sealed_bytes: get(&self.sealed_bytes),
             sealed_runs: get(&self.sealed_runs),
             family_bytes: get(&self.family_bytes),

@@ -9,6 +9,7 @@ use super::log;
 use super::shard::Shard;
 use crate::raft::ports::{GroupId, LogStore, Write};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -59,6 +60,7 @@ struct Shared {
     shard: Arc<Shard>,
     queue: Mutex<Queue>,
     changed: Condvar,
+    has_failed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl LogThread {
             shard,
             queue: Mutex::default(),
             changed: Condvar::new(),
+            has_failed: AtomicBool::new(false),
         });
         let inner = shared.clone();
         let thread = std::thread::Builder::new()
@@ -94,6 +97,11 @@ impl LogThread {
     /// What workers are given to reach this thread.
     pub fn submitters(&self) -> Submitters {
         Submitters(self.shared.clone())
+    }
+
+    /// Whether a write or a sync failed: from then on nothing is written any more.
+    pub fn has_failed(&self) -> bool {
+        self.shared.has_failed.load(Ordering::Relaxed)
     }
 
     /// The sealer made room in the log.
@@ -143,6 +151,7 @@ fn run(shared: &Shared) {
         if let (Err(error), None) = (&result, &failed) {
             tracing::error!(%error, "log shard failed, its partitions go offline");
             failed = Some(error.clone());
+            shared.has_failed.store(true, Ordering::Relaxed);
         }
         if result.is_ok() {
             shared.shard.remember(&writes);
@@ -195,7 +204,12 @@ fn write(shared: &Shared, writes: &[(GroupId, Write)]) -> Result<(), Error> {
     stall(shared);
     loop {
         match shared.shard.append(writes) {
-            Ok(()) => return shared.shard.sync(),
+            Ok(()) => {
+                let began = Instant::now();
+                shared.shard.sync()?;
+                shared.shard.sync_took(began.elapsed());
+                return Ok(());
+            }
             // Nothing was written. Space may come back; until then nobody is told that anything is safe.
             Err(Error::Log(error @ log::Error::Full { .. })) => {
                 if shared.queue.lock().expect(LOCK).stopping {

@@ -96,6 +96,15 @@ impl Families for SimFamilies {
     fn disk_bytes(&self) -> Result<u64, Error> {
         self.twin.disk_bytes()
     }
+
+    fn takes_runs(&self, family: Family) -> bool {
+        self.twin.takes_runs(family)
+    }
+
+    fn renew(&self, family: Family) -> Result<(), Error> {
+        self.refuse_full()?;
+        self.twin.renew(family)
+    }
 }
 
 /// The batches of an entry without the records of one key.

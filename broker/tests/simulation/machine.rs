@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use millrace_broker::partition::{Command, Fault, Output, Partition, Refusal};
-use millrace_broker::raft::ports::{GroupId, PeerId, Prepared, StateMachine};
+use millrace_broker::raft::ports::{GroupId, Joined, PeerId, Prepared, StateMachine};
 use raft::eraftpb::{Entry, Snapshot};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -39,6 +39,14 @@ impl StateMachine for Machine {
 
     fn prepare(&mut self, term: u64, command: Command) -> Result<Prepared<Output>, Refusal> {
         self.partition.prepare(term, command)
+    }
+
+    fn may_grow(&self) -> bool {
+        self.partition.may_grow()
+    }
+
+    fn join(&mut self, term: u64, command: Command) -> Joined<Command, Output, Refusal> {
+        self.partition.join(term, command)
     }
 
     fn proposed(&mut self, term: u64, index: u64) {

@@ -14,7 +14,7 @@
 mod cursor;
 mod schema;
 
-pub use cursor::Cursor;
+pub(crate) use cursor::Cursor;
 
 use crate::{ApiKey, Error};
 use schema::{Field, Kind, Message, Structure};
@@ -68,11 +68,12 @@ fn within(length: usize, limit: usize) -> Result<usize, Problem> {
     Ok(length)
 }
 
-/// How much memory the structures of a message may need whose body has so many bytes: eight times as many and a mebibyte,
-/// but never more than 256 MiB. Honest messages need up to five times their bytes; small ones more, hence the mebibyte.
+/// How much memory the structures of a message may need whose body has so many bytes: sixteen times as many and 4 MiB, but
+/// never more than 256 MiB. Of honest messages few need more than five times their bytes; names of a handful of letters, alone
+/// in their structures, can need twelve.
 pub fn decoded_limit_bytes(body_bytes: usize) -> usize {
-    const BASE_BYTES: usize = 1 << 20;
-    const GROWTH: usize = 8;
+    const BASE_BYTES: usize = 4 << 20;
+    const GROWTH: usize = 16;
     const MAX_BYTES: usize = 256 << 20;
     body_bytes
         .saturating_mul(GROWTH)

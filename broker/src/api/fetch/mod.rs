@@ -73,7 +73,7 @@ async fn fetch(
             .iter()
             .map(|partition| partition.readable_bytes(limits))
             .sum();
-        let is_late = Instant::now() >= deadline;
+        let is_late = Instant::now() >= deadline || call.broker.stopping.is_cancelled();
         if is_late
             || refused
             || wanted.is_empty()
@@ -82,7 +82,12 @@ async fn fetch(
         {
             return read::all(call, partitions, limits).await;
         }
-        await_more(&partitions, limits, deadline).await;
+        let began = Instant::now();
+        tokio::select! {
+            () = await_more(&partitions, limits, deadline) => {}
+            () = call.broker.stopping.cancelled() => {}
+        }
+        call.waited(began.elapsed());
     }
 }
 

@@ -184,6 +184,7 @@ async fn one(partition: Partition, limits: &Limits, left: u64, is_first: bool) -
             if upto > offset && (max_bytes > 0 || is_first) {
                 match read(&led, offset, limits.mark, max_bytes, is_first).await {
                     Ok(records) => {
+                        led.topic.counters.fetched(records.len());
                         if limits.mark == Mark::LastStable {
                             data.aborted_transactions = Some(aborted(&led, offset, &records));
                         }

@@ -9,6 +9,7 @@ mod log;
 mod metadata;
 mod millrace;
 mod network;
+mod observability;
 mod past;
 mod reasons;
 mod replication;
@@ -58,6 +59,7 @@ pub const BROKER: &[(&str, &[Setting])] = &[
     ("Network", network::SETTINGS),
     ("Records", log::SETTINGS),
     ("Storage engine", millrace::SETTINGS),
+    ("Observability", observability::SETTINGS),
     ("Replication", replication::SETTINGS),
     ("Consumer groups", groups::SETTINGS),
     ("Transactions", transactions::SETTINGS),

@@ -17,6 +17,8 @@ const DERIVED: &[&str] = &[
     "log.dir",
     "log.dirs",
     "max.connections.per.ip.overrides",
+    "millrace.control.listener",
+    "millrace.metrics.listener",
     "node.id",
     "process.roles",
     "security.inter.broker.protocol",

@@ -127,3 +127,62 @@ fn a_log_start_that_waits_for_one_in_flight_answers_that_one() {
     // Entry 4 may be lost when entry 3 is committed.
     assert_eq!(replica.ask(delete_to(2)), Ok(Answer::After(3, start(3))));
 }
+
+#[test]
+fn small_appends_that_wait_together_share_an_entry() {
+    let mut replica = Replica::leader();
+    replica.joins = true;
+    let answers: Vec<_> = [
+        plain(2),
+        of_producer(5, 0, 0, 3),
+        of_producer(5, 0, 3, 1),
+        transactional(6, 0, 0, 1),
+    ]
+    .map(|batch| replica.ask(append(batch)).unwrap())
+    .to_vec();
+    assert_eq!(
+        answers.iter().map(offsets).collect::<Vec<_>>(),
+        [(0, 1), (2, 4), (5, 5), (6, 6)]
+    );
+    let refused = replica.ask(append(of_producer(5, 0, 9, 1)));
+    assert!(matches!(refused, Err(Refusal::Producer(_))), "{refused:?}");
+    replica.propose();
+    assert_eq!(replica.log.len(), 2);
+    let entry = replica.log.last().unwrap();
+    let header = EntryHeader::decode(&entry.context).unwrap().unwrap();
+    assert_eq!((header.base_offset, header.offsets), (Offset(0), 7));
+    assert_eq!(replica.positions().3, 7);
+    replica.apply_all();
+    assert_eq!(replica.positions(), (0, 6, 7, 7));
+}
+
+#[test]
+fn what_repeats_a_batch_of_the_entry_in_the_making_waits_for_that_entry() {
+    let mut replica = Replica::leader();
+    replica.joins = true;
+    let first = replica.ask(append(of_producer(5, 0, 0, 3))).unwrap();
+    replica.ask(append(plain(1))).unwrap();
+    let again = replica.ask(append(of_producer(5, 0, 0, 3))).unwrap();
+    assert!(matches!(again, Answer::After(2, _)), "{again:?}");
+    assert_eq!(offsets(&again), offsets(&first));
+}
+
+#[test]
+fn an_entry_of_several_appends_is_bounded() {
+    let mut replica = Replica::leader();
+    replica.joins = true;
+    let large = |bytes: usize| {
+        let mut builder = BatchBuilder::new(BatchSettings::default());
+        builder.push(NOW_MS, None, Some(&vec![b'v'; bytes]));
+        append(builder.build().unwrap())
+    };
+    for _ in 0..20 {
+        replica.ask(large(7_000)).unwrap();
+    }
+    replica.ask(large(9_000)).unwrap();
+    replica.ask(large(100)).unwrap();
+    replica.propose();
+    let sizes: Vec<usize> = replica.log.iter().map(|entry| entry.data.len()).collect();
+    assert_eq!(sizes.len(), 1 + 10 + 1 + 1, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 16 * 1024), "{sizes:?}");
+}

@@ -8,7 +8,7 @@ mod refusals;
 mod replicas;
 mod scripts;
 use super::*;
-use crate::raft::ports::{Prepared, StateMachine};
+use crate::raft::ports::{Joined, Prepared, StateMachine};
 use crate::storage::ids::Offset;
 use bytes::Bytes;
 use millrace_wire::control::{ControlType, EndMarker};
@@ -99,6 +99,9 @@ struct Replica {
     log: Vec<Entry>,
     applied: usize,
     term: u64,
+    /// Whether commands join the entry that is being made, as they do when they wait together.
+    joins: bool,
+    making: Option<(Bytes, Vec<Bytes>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +118,8 @@ impl Replica {
             log: Vec::new(),
             applied: 0,
             term: 0,
+            joins: false,
+            making: None,
         }
     }
 
@@ -126,6 +131,7 @@ impl Replica {
     }
 
     fn lead(&mut self, term: u64) {
+        self.propose();
         self.term = term;
         self.partition.lead(term, &self.log[self.applied..]);
         self.push(Bytes::new(), Bytes::new());
@@ -144,19 +150,51 @@ impl Replica {
     }
 
     fn ask(&mut self, command: Command) -> Result<Answer, Refusal> {
+        let mut command = command;
+        if let Some((header, parts)) = &mut self.making {
+            match self.partition.join(self.term, command) {
+                Joined::Part {
+                    context,
+                    data,
+                    output,
+                } => {
+                    *header = context;
+                    parts.push(data);
+                    return Ok(Answer::At(self.log.len() as u64 + 1, output));
+                }
+                Joined::Refused(refusal) => return Err(refusal),
+                Joined::Apart(apart) => command = apart,
+            }
+        }
+        self.propose();
         Ok(match self.partition.prepare(self.term, command)? {
             Prepared::Entry {
                 context,
                 data,
                 output,
             } => {
-                let index = self.push(context, data);
-                self.partition.proposed(self.term, index);
+                let index = self.log.len() as u64 + 1;
+                self.making = Some((context, vec![data]));
+                if !(self.joins && self.partition.may_grow()) {
+                    self.propose();
+                }
                 Answer::At(index, output)
             }
             Prepared::After { index, output } => Answer::After(index, output),
             Prepared::Done(output) => Answer::Done(output),
         })
+    }
+
+    /// Before anything but another command.
+    fn propose(&mut self) {
+        if let Some((context, mut parts)) = self.making.take() {
+            let data = match parts.len() {
+                1 => parts.remove(0),
+                _ => parts.concat().into(),
+            };
+            let index = self.push(context, data);
+            self.partition.proposed(self.term, index);
+        }
     }
 
     fn apply_to(&mut self, applied: usize) {
@@ -167,10 +205,12 @@ impl Replica {
     }
 
     fn apply_all(&mut self) {
+        self.propose();
         self.apply_to(self.log.len());
     }
 
     fn follow(&mut self) {
+        self.propose();
         self.partition.follow(self.term, 2);
     }
 

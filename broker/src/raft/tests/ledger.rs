@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use raft::eraftpb::{Entry, Snapshot};
 
-use crate::raft::ports::{PeerId, Prepared, StateMachine};
+use crate::raft::ports::{Joined, PeerId, Prepared, StateMachine};
 
 #[derive(Clone, Debug)]
 pub(super) enum Command {
@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     pub(super) persisted: u64,
     pub(super) fails_at: Option<String>,
     pub(super) restored: usize,
+    /// Whether commands that wait together become one entry, with commas between.
+    pub(super) joins: bool,
 }
 
 impl Ledger {
@@ -86,6 +88,23 @@ impl StateMachine for Ledger {
             }),
             Command::Done => Ok(Prepared::Done("done".to_owned())),
             Command::Refuse => Err(Refused),
+        }
+    }
+
+    fn may_grow(&self) -> bool {
+        self.joins
+    }
+
+    fn join(&mut self, term: u64, command: Command) -> Joined<Command, String, Refused> {
+        assert_eq!(self.leads, Some(term), "joined without leading");
+        match command {
+            Command::Append(text) => Joined::Part {
+                context: Bytes::from_static(b"ledger"),
+                data: format!(",{text}").into(),
+                output: text,
+            },
+            Command::Refuse => Joined::Refused(Refused),
+            command => Joined::Apart(command),
         }
     }
 

@@ -151,9 +151,12 @@ impl Disk {
         if index <= log.durable.base || index > log.durable.last() {
             return;
         }
-        if index > log.durable.hard_state.commit {
+        if index > log.live.hard_state.commit {
             return;
         }
+        // The row that truncates the log says so, too.
+        let commit = &mut log.durable.hard_state.commit;
+        *commit = index.max(*commit);
         let term = log.durable.entries[(index - log.durable.base - 1) as usize].term;
         let membership = log.live.membership.clone();
         if membership.0 > log.durable.membership.0 {

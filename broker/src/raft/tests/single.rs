@@ -82,6 +82,63 @@ fn commands_of_many_groups_become_one_batch() {
     );
 }
 
+fn joining_broker(settings: Settings) -> (TestWorker, Disk) {
+    let (mut worker, disk) = broker_with(settings, 1);
+    worker.machine_mut(GroupId(1)).unwrap().joins = true;
+    (worker, disk)
+}
+
+#[test]
+fn commands_that_wait_together_become_one_entry() {
+    let (mut worker, disk) = joining_broker(Settings::default());
+    let together = ["a", "b"].map(|text| append(&mut worker, GroupId(1), text, ALL));
+    let refused = ask(&mut worker, GroupId(1), Command::Refuse, ALL);
+    let apart = ask(&mut worker, GroupId(1), Command::Done, ALL);
+    let next = append(&mut worker, GroupId(1), "c", Ack::Proposed);
+    assert_eq!(refused.get(), Some(Err(Failure::Refused(Refused))));
+    assert_eq!(apart.get(), Some(Ok("done".to_owned())));
+    assert_eq!((together[0].get(), next.get()), (None, None));
+    while worker.run_ready() {}
+    assert_eq!(next.get(), Some(Ok("c".to_owned())));
+    sync_all(&mut worker, &disk);
+    assert_eq!(together[0].get(), Some(Ok("a".to_owned())));
+    assert_eq!(together[1].get(), Some(Ok("b".to_owned())));
+    assert_eq!(worker.machine(GroupId(1)).unwrap().commands(), ["a,b", "c"]);
+}
+
+#[test]
+fn who_waits_for_an_entry_that_is_never_proposed_hears_of_it() {
+    let (mut worker, _disk) = joining_broker(Settings::default());
+    let answers = ["a", "b"].map(|text| append(&mut worker, GroupId(1), text, ALL));
+    drop(worker.remove(GroupId(1)));
+    assert!(
+        answers
+            .iter()
+            .all(|a| a.get() == Some(Err(Failure::Stopped)))
+    );
+
+    let (mut worker, disk) = joining_broker(Settings::default());
+    let answers = ["a", "b"].map(|text| append(&mut worker, GroupId(1), text, ALL));
+    disk.break_reads(GroupId(1));
+    worker.take_offline(GroupId(1), "broken");
+    assert!(
+        answers
+            .iter()
+            .all(|a| matches!(a.get(), Some(Err(Failure::Faulty(_)))))
+    );
+
+    let (mut worker, _disk) = joining_broker(Settings {
+        max_waiters: 2,
+        ..Settings::default()
+    });
+    let answers = ["a", "b", "c"].map(|text| append(&mut worker, GroupId(1), text, ALL));
+    assert_eq!(
+        answers[2].get(),
+        Some(Err(Failure::Overloaded)),
+        "callers of the open entry count"
+    );
+}
+
 #[test]
 fn while_the_disk_is_busy_one_batch_gathers() {
     let (mut worker, disk) = broker(3);
@@ -115,18 +172,19 @@ fn while_the_disk_is_busy_one_batch_gathers() {
 }
 
 #[test]
-fn a_commit_alone_makes_no_write_and_rides_on_the_next_one() {
+fn a_commit_alone_is_not_written_neither_by_itself_nor_with_entries() {
     let (mut worker, disk) = broker(1);
     append(&mut worker, GroupId(1), "a", ALL);
     sync_all(&mut worker, &disk);
     let batches = disk.batches();
     assert_eq!(disk.live(GroupId(1)).hard_state.commit, 3, "noted");
-    assert_eq!(disk.durable(GroupId(1)).hard_state.commit, 2);
+    let durable = disk.durable(GroupId(1)).hard_state;
 
     append(&mut worker, GroupId(1), "b", ALL);
     sync_all(&mut worker, &disk);
     assert_eq!(disk.batches(), batches + 1);
-    assert_eq!(disk.durable(GroupId(1)).hard_state.commit, 3);
+    assert_eq!(disk.live(GroupId(1)).hard_state.commit, 4, "noted");
+    assert_eq!(disk.durable(GroupId(1)).hard_state, durable);
 }
 
 #[test]

@@ -468,7 +468,7 @@ mod tests {
         assert!(disk.list().is_err());
         let disk = disk.crash(Unsynced::Kept);
         assert_eq!(disk.list().unwrap(), ["a", "b"]);
-        assert_eq!(disk.contents("b").unwrap(), []);
+        assert_eq!(disk.contents("b").unwrap(), [0u8; 0]);
         assert_eq!(read(&disk, 0, 8), [1; 8]);
     }
 

@@ -4,23 +4,25 @@
 //! segment  header area of 4096 bytes, then blocks, each at a multiple of 8
 //! header   magic 8 | version 4 | crc 4 | number 8 | salt 8 | previous_end 4 | zero 4          the rest is zero
 //! block    magic 4 | crc 4 | salt 8 | number 8 | offset 4 | synced 4 | records 4 | body 4     then `body` bytes of records
-//! record   crc 4 | length 4 | kind 1 | entry type 1 | zero 2 | context 4 | group 8            then by kind, `length` in all
-//! entry        index 8 | term 8 | context bytes | data bytes
-//! hard state   term 8 | vote 8 | commit 8
+//! record   crc 4 | length 4 | kind 1 | group v | then by kind, `length` in all
+//! entry        index v | term v | context length v | context bytes | data bytes
+//! hard state   term v | vote v | commit v
 //! ```
 //!
-//! Each crc is CRC-32C over what follows it (and, in the segment's header, precedes it). A record's starts from salt and
+//! A `v` is a number of one to ten bytes ([`varint`]): beside a small batch every byte of a header counts. The kind of an
+//! entry is also its type. Each crc is CRC-32C over what follows it (and, in the segment's header, precedes it). A record's starts from salt and
 //! number of its segment, so that records left in a recycled file do not validate. `synced` is an offset in the same segment
 //! below which everything was durable when the block was written: it tells damage from a torn tail.
 
-use super::Record;
+use super::{Record, RecordRef};
 use crate::raft::ports::GroupId;
+use crate::storage::varint;
 use bytes::{Buf, BufMut, Bytes};
 use crc32c::{crc32c, crc32c_append};
 use raft::eraftpb::{Entry, EntryType, HardState};
 use std::ops::Range;
 
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const SEGMENT_HEADER_LEN: u64 = 4096;
 /// The part of the header area that is not zero: within one sector, so that it is never torn.
 pub(super) const SEGMENT_HEADER_USED: usize = 40;
@@ -29,10 +31,15 @@ pub(super) const ALIGNMENT: u64 = 8;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"mrlogseg";
 const BLOCK_MAGIC: [u8; 4] = *b"mrbk";
-const RECORD_HEADER_LEN: usize = 24;
+/// What each record begins with: its checksum and its length.
+const RECORD_PREFIX_LEN: usize = 8;
+/// Prefix, kind, and four numbers of one byte: no record is shorter.
+const RECORD_MIN_LEN: usize = RECORD_PREFIX_LEN + 1 + 4;
 
 const KIND_ENTRY: u8 = 1;
 const KIND_HARD_STATE: u8 = 2;
+const KIND_CHANGE: u8 = 3;
+const KIND_CHANGE_V2: u8 = 4;
 
 pub(super) fn align(offset: u64) -> u64 {
     offset.next_multiple_of(ALIGNMENT)
@@ -149,7 +156,7 @@ impl BlockHeader {
 }
 
 /// Why bytes are not a record, or not one of ours.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoRecord {
     /// Torn or damaged.
     Invalid(&'static str),
@@ -159,51 +166,56 @@ pub(super) enum NoRecord {
     Malformed(&'static str),
 }
 
-/// The length of `record` on disk, in 64 bits because an entry of raft has no limit of its own.
-pub(super) fn record_len(record: &Record) -> u64 {
-    let rest = match record {
-        Record::Entry { entry, .. } => 16 + entry.context.len() as u64 + entry.data.len() as u64,
-        Record::HardState { .. } => 24,
-    };
-    RECORD_HEADER_LEN as u64 + rest
+fn kind_of(entry: &Entry) -> u8 {
+    match entry.entry_type {
+        EntryType::EntryNormal => KIND_ENTRY,
+        EntryType::EntryConfChange => KIND_CHANGE,
+        EntryType::EntryConfChangeV2 => KIND_CHANGE_V2,
+    }
 }
 
-/// Appends `record` to `out`. Its length, which the caller checked against the segment's, fits 32 bits.
-pub(super) fn encode_record(record: &Record, seed: u32, out: &mut Vec<u8>) {
-    let start = out.len();
-    let (kind, entry_type, context_len, group) = match record {
-        Record::Entry { group, entry } => (
-            KIND_ENTRY,
-            match entry.entry_type {
-                EntryType::EntryNormal => 0,
-                EntryType::EntryConfChange => 1,
-                EntryType::EntryConfChangeV2 => 2,
-            },
-            entry.context.len() as u32,
-            group,
-        ),
-        Record::HardState { group, .. } => (KIND_HARD_STATE, 0, 0, group),
+/// The length of `record` on disk, in 64 bits because an entry of raft has no limit of its own.
+pub(super) fn record_len(record: RecordRef<'_>) -> u64 {
+    let (numbers, bytes) = match record {
+        RecordRef::Entry { group, entry } => {
+            let context_len = entry.context.len() as u64;
+            (
+                [group.0, entry.index, entry.term, context_len],
+                context_len + entry.data.len() as u64,
+            )
+        }
+        RecordRef::HardState { group, state } => {
+            ([group.0, state.term, state.vote, state.commit], 0)
+        }
     };
+    let numbers: usize = numbers.into_iter().map(varint::len).sum();
+    (RECORD_PREFIX_LEN + 1 + numbers) as u64 + bytes
+}
+
+/// Appends `record`, whose length the caller knows and checked against the segment's, to `out`.
+pub(super) fn encode_record(record: RecordRef<'_>, len: u32, seed: u32, out: &mut Vec<u8>) {
+    let start = out.len();
     out.put_u32_le(0);
-    out.put_u32_le(record_len(record) as u32);
-    out.put_u8(kind);
-    out.put_u8(entry_type);
-    out.put_u16_le(0);
-    out.put_u32_le(context_len);
-    out.put_u64_le(group.0);
+    out.put_u32_le(len);
     match record {
-        Record::Entry { entry, .. } => {
-            out.put_u64_le(entry.index);
-            out.put_u64_le(entry.term);
+        RecordRef::Entry { group, entry } => {
+            out.put_u8(kind_of(entry));
+            varint::put(out, group.0);
+            varint::put(out, entry.index);
+            varint::put(out, entry.term);
+            varint::put(out, entry.context.len() as u64);
             out.put_slice(&entry.context);
             out.put_slice(&entry.data);
         }
-        Record::HardState { state, .. } => {
-            out.put_u64_le(state.term);
-            out.put_u64_le(state.vote);
-            out.put_u64_le(state.commit);
+        RecordRef::HardState { group, state } => {
+            out.put_u8(KIND_HARD_STATE);
+            varint::put(out, group.0);
+            varint::put(out, state.term);
+            varint::put(out, state.vote);
+            varint::put(out, state.commit);
         }
     }
+    debug_assert_eq!(out.len() - start, len as usize);
     let crc = crc32c_append(seed, &out[start + 4..]);
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
 }
@@ -215,12 +227,12 @@ pub(super) fn check_record(
     seed: u32,
 ) -> Result<Range<usize>, NoRecord> {
     let rest = bytes.get(start..).unwrap_or_default();
-    if rest.len() < RECORD_HEADER_LEN {
+    if rest.len() < RECORD_PREFIX_LEN {
         return Err(NoRecord::Invalid("the record is cut off"));
     }
     let crc = (&rest[..4]).get_u32_le();
     let len = (&rest[4..8]).get_u32_le() as usize;
-    if len < RECORD_HEADER_LEN || len > rest.len() {
+    if len < RECORD_PREFIX_LEN || len > rest.len() {
         return Err(NoRecord::Invalid("the record's length is impossible"));
     }
     if crc32c_append(seed, &rest[4..len]) != crc {
@@ -231,58 +243,49 @@ pub(super) fn check_record(
 
 /// Decodes a record whose checksum was checked. Context and data of an entry are slices of `bytes`.
 pub(super) fn decode_checked(bytes: &Bytes) -> Result<Record, NoRecord> {
-    let Some((mut header, mut rest)) = bytes.split_at_checked(RECORD_HEADER_LEN) else {
-        return Err(NoRecord::Malformed("the record is cut off"));
+    let cut_off = NoRecord::Malformed("the record is cut off");
+    let Some((kind, mut rest)) = bytes.get(RECORD_PREFIX_LEN..).and_then(<[u8]>::split_first)
+    else {
+        return Err(cut_off);
     };
-    header.advance(8);
-    let kind = header.get_u8();
-    let entry_type = header.get_u8();
-    header.advance(2);
-    let context_len = header.get_u32_le() as usize;
-    let group = GroupId(header.get_u64_le());
-    let fixed = match kind {
-        KIND_ENTRY => 16,
-        KIND_HARD_STATE => 24,
+    let entry_type = match *kind {
+        KIND_ENTRY => Some(EntryType::EntryNormal),
+        KIND_CHANGE => Some(EntryType::EntryConfChange),
+        KIND_CHANGE_V2 => Some(EntryType::EntryConfChangeV2),
+        KIND_HARD_STATE => None,
         kind => return Err(NoRecord::UnknownKind(kind)),
     };
-    if rest.len() < fixed || (kind != KIND_ENTRY && rest.len() > fixed) {
-        return Err(NoRecord::Malformed("the length does not fit the kind"));
-    }
-    Ok(match kind {
-        KIND_ENTRY => {
-            let context = RECORD_HEADER_LEN + fixed;
-            let Some(data) = context
-                .checked_add(context_len)
-                .filter(|d| *d <= bytes.len())
-            else {
-                return Err(NoRecord::Malformed("the context is longer than the record"));
-            };
-            let entry = Entry {
-                entry_type: match entry_type {
-                    0 => EntryType::EntryNormal,
-                    1 => EntryType::EntryConfChange,
-                    2 => EntryType::EntryConfChangeV2,
-                    _ => return Err(NoRecord::Malformed("the entry's type is unknown")),
-                },
-                index: rest.get_u64_le(),
-                term: rest.get_u64_le(),
-                context: bytes.slice(context..data),
-                data: bytes.slice(data..),
-                ..Entry::default()
-            };
-            Record::Entry { group, entry }
+    let mut number = || varint::get(&mut rest).ok_or(cut_off);
+    let (group, first, second, third) = (GroupId(number()?), number()?, number()?, number()?);
+    let Some(entry_type) = entry_type else {
+        if !rest.is_empty() {
+            return Err(NoRecord::Malformed("the length does not fit the kind"));
         }
-        // A hard state: the kind was checked above.
-        _ => {
-            let state = HardState {
-                term: rest.get_u64_le(),
-                vote: rest.get_u64_le(),
-                commit: rest.get_u64_le(),
-                ..HardState::default()
-            };
-            Record::HardState { group, state }
-        }
-    })
+        let state = HardState {
+            term: first,
+            vote: second,
+            commit: third,
+            ..HardState::default()
+        };
+        return Ok(Record::HardState { group, state });
+    };
+    let context = bytes.len() - rest.len();
+    let Some(data) = usize::try_from(third)
+        .ok()
+        .and_then(|len| context.checked_add(len))
+        .filter(|data| *data <= bytes.len())
+    else {
+        return Err(NoRecord::Malformed("the context is longer than the record"));
+    };
+    let entry = Entry {
+        entry_type,
+        index: first,
+        term: second,
+        context: bytes.slice(context..data),
+        data: bytes.slice(data..),
+        ..Entry::default()
+    };
+    Ok(Record::Entry { group, entry })
 }
 
 /// Why the body of a block is refused, and where in it.
@@ -295,7 +298,7 @@ pub(super) fn decode_body(
     seed: u32,
 ) -> Result<Vec<(Range<usize>, Record)>, BodyError> {
     // The header says how many, but a body of this size cannot hold more than so many.
-    let capacity = (records as usize).min(body.len() / RECORD_HEADER_LEN);
+    let capacity = (records as usize).min(body.len() / RECORD_MIN_LEN);
     let mut ranges = Vec::with_capacity(capacity);
     let mut at = 0;
     for _ in 0..records {

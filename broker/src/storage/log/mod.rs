@@ -84,10 +84,36 @@ pub enum Record {
     },
 }
 
+/// A record that is somebody else's: what is written need not be copied for it.
+#[derive(Clone, Copy, Debug)]
+pub enum RecordRef<'a> {
+    Entry {
+        group: GroupId,
+        entry: &'a Entry,
+    },
+    HardState {
+        group: GroupId,
+        state: &'a HardState,
+    },
+}
+
 impl Record {
     pub fn group(&self) -> GroupId {
         match self {
             Record::Entry { group, .. } | Record::HardState { group, .. } => *group,
+        }
+    }
+
+    pub fn borrow(&self) -> RecordRef<'_> {
+        match self {
+            Record::Entry { group, entry } => RecordRef::Entry {
+                group: *group,
+                entry,
+            },
+            Record::HardState { group, state } => RecordRef::HardState {
+                group: *group,
+                state,
+            },
         }
     }
 }

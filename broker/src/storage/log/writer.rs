@@ -3,7 +3,7 @@
 use super::format::{self, BLOCK_HEADER_LEN, BlockHeader, SEGMENT_HEADER_LEN, SegmentHeader};
 use super::recovery::{Recovered, recover};
 use super::segment::{self, Live, Segment, Spares};
-use super::{Error, Located, LogOptions, LogReader, Position, Record};
+use super::{Error, Located, LogOptions, LogReader, Position, Record, RecordRef};
 use crate::storage::disk::Disk;
 use std::fmt::Display;
 use std::ops::Range;
@@ -88,8 +88,14 @@ impl SharedLog {
     /// Writes `records` in one block, or in several if they do not fit the rest of the segment. They are readable at the
     /// returned places at once, and durable after the next [`SharedLog::sync`]. On `Full` and `TooLarge` nothing was written.
     pub fn append(&mut self, records: &[Record]) -> Result<Vec<Located>, Error> {
+        let records: Vec<RecordRef<'_>> = records.iter().map(Record::borrow).collect();
+        self.append_borrowed(&records)
+    }
+
+    /// The same without owning the records.
+    pub fn append_borrowed(&mut self, records: &[RecordRef<'_>]) -> Result<Vec<Located>, Error> {
         self.check_poison()?;
-        let planned = self.plan(records)?;
+        let (planned, lens) = self.plan(records)?;
         let rolls = planned.iter().filter(|block| block.roll).count();
         let written = self.spares.provide(rolls).and_then(|()| {
             let mut located = Vec::with_capacity(records.len());
@@ -97,7 +103,11 @@ impl SharedLog {
                 if block.roll {
                     self.roll()?;
                 }
-                self.write_block(&records[block.records], block.body_len, &mut located)?;
+                let (records, lens) = (
+                    &records[block.records.clone()],
+                    &lens[block.records.clone()],
+                );
+                self.write_block(records, lens, block.body_len, &mut located)?;
             }
             Ok(located)
         });
@@ -176,19 +186,23 @@ impl SharedLog {
         }
     }
 
-    fn plan(&self, records: &[Record]) -> Result<Vec<Planned>, Error> {
+    /// The blocks, and the length of each record.
+    fn plan(&self, records: &[RecordRef<'_>]) -> Result<(Vec<Planned>, Vec<u32>), Error> {
         let limit_bytes = self.options.segment_bytes - SEGMENT_HEADER_LEN - BLOCK_HEADER_LEN as u64;
         let mut planned: Vec<Planned> = Vec::new();
+        let mut lens = Vec::with_capacity(records.len());
         // What the open block can still take; nothing while there is none.
         let mut room = 0;
         for (i, record) in records.iter().enumerate() {
-            let record_bytes = format::record_len(record);
+            let record_bytes = format::record_len(*record);
             if record_bytes > limit_bytes {
                 return Err(Error::TooLarge {
                     record_bytes,
                     limit_bytes,
                 });
             }
+            // A segment's size fits 32 bits.
+            lens.push(record_bytes as u32);
             match planned.last_mut() {
                 Some(block) if record_bytes <= room => {
                     block.records.end = i + 1;
@@ -212,12 +226,13 @@ impl SharedLog {
             }
             room -= record_bytes;
         }
-        Ok(planned)
+        Ok((planned, lens))
     }
 
     fn write_block(
         &mut self,
-        records: &[Record],
+        records: &[RecordRef<'_>],
+        lens: &[u32],
         body_len: u64,
         located: &mut Vec<Located>,
     ) -> Result<(), Error> {
@@ -238,15 +253,15 @@ impl SharedLog {
         buffer.clear();
         buffer.reserve(BLOCK_HEADER_LEN + body_len as usize + format::ALIGNMENT as usize);
         buffer.extend_from_slice(&header.encode());
-        for record in records {
+        for (record, len) in records.iter().zip(lens) {
             let start = buffer.len();
-            format::encode_record(record, seed, buffer);
+            format::encode_record(*record, *len, seed, buffer);
             located.push(Located {
                 position: Position {
                     segment: segment.header.number,
                     offset: active.end as u32 + start as u32,
                 },
-                len: (buffer.len() - start) as u32,
+                len: *len,
             });
         }
         buffer.resize(format::align(buffer.len() as u64) as usize, 0);

@@ -3,7 +3,7 @@ use super::*;
 const GROUP: GroupId = GroupId(1);
 
 /// The largest entry's data: what a segment leaves beside its header, one block's, the record's and the context.
-const MAX_DATA: usize = SEGMENT_BYTES as usize - 4096 - 40 - 40 - 7;
+const MAX_DATA: usize = SEGMENT_BYTES as usize - 4096 - 40 - 13 - 7;
 
 #[test]
 fn a_record_larger_than_a_segment_is_refused_and_writes_nothing() {
