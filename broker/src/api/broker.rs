@@ -1,14 +1,22 @@
 //! What all requests share.
 
 use super::fetch::Sessions;
+use super::init_producer_id::ProducerIds;
+use super::refusal::Refused;
 use crate::budget::Budget;
 use crate::complaints::Complaints;
 use crate::config::{BrokerConfig, DynamicSettings, Level};
-use crate::metadata::{self, Image, Resource};
+use crate::metadata::{self, Command, Image, Output, Resource};
 use crate::metrics::Metrics;
 use crate::replicas::Replicas;
+use millrace_wire::ErrorCode;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long a change may take when the client does not say.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct BrokerParts {
     pub config: Arc<BrokerConfig>,
@@ -33,6 +41,9 @@ pub struct Broker {
     /// About slow requests.
     pub(super) complaints: Complaints,
     pub sessions: Sessions,
+    pub(super) producer_ids: ProducerIds,
+    /// Held by who changes settings: they are read, changed and written.
+    pub(super) alterations: tokio::sync::Mutex<()>,
     pub stopping: CancellationToken,
 }
 
@@ -49,11 +60,21 @@ impl Broker {
             stopping: parts.stopping,
             complaints: Complaints::default(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
+            producer_ids: ProducerIds::default(),
+            alterations: tokio::sync::Mutex::default(),
         }
     }
 
     pub fn id(&self) -> metadata::BrokerId {
         self.started_with.node_id
+    }
+
+    /// Changes the metadata for a client that waits until `deadline`. What was begun goes on without it.
+    pub async fn change(&self, command: Command, deadline: Instant) -> Result<Output, Refused> {
+        match tokio::time::timeout_at(deadline, self.metadata.submit(command)).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(ErrorCode::RequestTimedOut.into()),
+        }
     }
 
     /// The configuration in effect, with what was set while the broker runs.
@@ -65,6 +86,15 @@ impl Broker {
             &stored(Resource::AllBrokers, Level::Cluster),
         )
     }
+}
+
+/// When a client no longer waits.
+pub fn deadline(timeout_ms: i32) -> Instant {
+    let timeout = match u64::try_from(timeout_ms) {
+        Ok(0) | Err(_) => PATIENCE,
+        Ok(ms) => Duration::from_millis(ms),
+    };
+    Instant::now() + timeout
 }
 
 fn stored(image: &Image, resource: &Resource, level: Level) -> DynamicSettings {

@@ -106,11 +106,12 @@ async fn create_missing(call: &Call, topics: &[MetadataRequestTopic], is_allowed
     }
 }
 
-struct Answer<'a> {
-    image: &'a Image,
-    hosting: &'a Hosting,
-    broker_id: i32,
-    with_operations: bool,
+/// What topics look like from here.
+pub struct Answer<'a> {
+    pub image: &'a Image,
+    pub hosting: &'a Hosting,
+    pub broker_id: i32,
+    pub with_operations: bool,
 }
 
 impl Answer<'_> {
@@ -151,7 +152,7 @@ impl Answer<'_> {
         response
     }
 
-    fn partition(&self, topic: &Topic, index: i32) -> MetadataResponsePartition {
+    pub fn partition(&self, topic: &Topic, index: i32) -> MetadataResponsePartition {
         let replicas = &topic.partitions[index as usize].replicas;
         let ids = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect();
         let mut response = MetadataResponsePartition::default();

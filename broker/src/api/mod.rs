@@ -3,14 +3,29 @@
 //! [`SERVED`] is the table: what is not in it is not served, and ApiVersions is derived from it. [`serve`] decodes a request,
 //! hands it to its file and encodes the answer; sockets are `net`'s.
 
+mod alter;
+mod alter_configs;
 mod api_versions;
 mod broker;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
 mod errors;
 mod fetch;
+mod find_coordinator;
 mod ids;
+mod incremental_alter_configs;
+mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod observe;
+mod offset_for_leader_epoch;
 mod produce;
 mod recompress;
 mod refusal;
@@ -130,7 +145,21 @@ apis! {
     Fetch: FetchRequest => fetch;
     ListOffsets: ListOffsetsRequest => list_offsets;
     Metadata: MetadataRequest => metadata;
+    FindCoordinator: FindCoordinatorRequest => find_coordinator;
     ApiVersions: ApiVersionsRequest => api_versions;
+    CreateTopics: CreateTopicsRequest => create_topics;
+    DeleteTopics: DeleteTopicsRequest => delete_topics;
+    DeleteRecords: DeleteRecordsRequest => delete_records;
+    InitProducerId: InitProducerIdRequest => init_producer_id;
+    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest => offset_for_leader_epoch;
+    DescribeConfigs: DescribeConfigsRequest => describe_configs;
+    AlterConfigs: AlterConfigsRequest => alter_configs;
+    DescribeLogDirs: DescribeLogDirsRequest => describe_log_dirs;
+    CreatePartitions: CreatePartitionsRequest => create_partitions;
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest => incremental_alter_configs;
+    DescribeCluster: DescribeClusterRequest => describe_cluster;
+    DescribeProducers: DescribeProducersRequest => describe_producers;
+    DescribeTopicPartitions: DescribeTopicPartitionsRequest => describe_topic_partitions;
 }
 
 /// Serves one request.

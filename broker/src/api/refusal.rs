@@ -58,6 +58,12 @@ impl From<ReadError> for Refused {
     }
 }
 
+impl From<metadata::Refusal> for Refused {
+    fn from(refusal: metadata::Refusal) -> Refused {
+        Refused::new(metadata_code(&refusal), refusal.to_string())
+    }
+}
+
 impl From<metadata::Error> for Refused {
     fn from(failure: metadata::Error) -> Refused {
         let code = match &failure {

@@ -9,12 +9,17 @@ use crate::metadata::{Command, NewTopic, Output, Placement, Topic};
 use crate::partition::{Positions, Role};
 use crate::replicas::{HostedTopic, Hosting};
 use millrace_wire::ErrorCode;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// How long who made a topic waits for its replicas. They come without him, too.
 pub const REPLICAS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many partitions one request may make, as in Kafka.
+pub const MAX_PARTITIONS_PER_REQUEST: u64 = 10_000;
 
 /// A partition that is led here, as of the moment it was looked at.
 pub struct Led {
@@ -79,6 +84,18 @@ pub fn led(topic: &Arc<HostedTopic>, partition: i32, client_epoch: i32) -> Resul
     })
 }
 
+/// What occurs more than once.
+pub fn repeated<T: Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
+    let mut seen = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    for item in items {
+        if let Some(item) = seen.replace(item) {
+            twice.insert(item);
+        }
+    }
+    twice
+}
+
 impl Broker {
     /// Makes a topic with the broker's defaults, as Metadata does by setting.
     pub async fn auto_create(&self, name: &str) -> Result<Arc<Topic>, Refused> {
@@ -111,13 +128,28 @@ impl Broker {
 
     /// Returns when this broker's replicas are as the metadata now says, or when that takes too long.
     pub async fn await_replicas(&self) {
+        self.await_replicas_until(Instant::now() + REPLICAS_PATIENCE)
+            .await;
+    }
+
+    /// The same for a client that waits until `deadline`.
+    pub async fn await_replicas_until(&self, deadline: Instant) {
         let version = self.metadata.image().version;
+        let deadline = deadline.min(Instant::now() + REPLICAS_PATIENCE);
         let caught_up = self.replicas.caught_up(version);
-        if tokio::time::timeout(REPLICAS_PATIENCE, caught_up)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout_at(deadline, caught_up).await.is_err() {
             tracing::warn!("replicas are not made or deleted yet; that goes on");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_occurs_more_than_once_is_found_once() {
+        let twice = repeated(["a", "b", "a", "c", "a", "b"].into_iter());
+        assert_eq!(twice, BTreeSet::from(["a", "b"]));
     }
 }

@@ -1,6 +1,7 @@
 //! What a caller holds of a partition: append, read, look up, wait. Clones share it.
 
 use super::hosted::Shared;
+use crate::partition::producer::Producer;
 use crate::partition::timestamps::{Found, first_record_reaching};
 use crate::partition::{
     Append, Appended, Command, Mark, Origin, Output, PartitionView, Positions, Refusal,
@@ -242,6 +243,22 @@ impl Handle {
     /// Returns when `mark` is above `offset`, or when waiting has become pointless. Its deadline is the caller's.
     pub async fn wait_past(&self, mark: Mark, offset: Offset) -> Result<Positions, WaitEnded> {
         self.shared.view.wait_past(mark, offset).await
+    }
+
+    /// The producers that the partition remembers, by id, as of the last entry applied.
+    pub async fn producers(&self) -> Result<Vec<(i64, Producer)>, Failure<Refusal>> {
+        let (sender, receiver) = oneshot::channel();
+        self.shared.look(move |machine| {
+            let producers = machine.producers();
+            // Nobody listens when the client has gone.
+            let _ = sender.send(producers.map(|(id, known)| (id, known.clone())).collect());
+        })?;
+        receiver.await.map_err(|_| Failure::Stopped)
+    }
+
+    /// The directory that holds it; `None` once the engine has ended.
+    pub fn directory(&self) -> Option<String> {
+        self.shared.hosted().ok().map(|hosted| hosted.path.clone())
     }
 
     /// Bytes of its records on this disk.

@@ -432,6 +432,20 @@ impl Shared {
             .command(self.group, command, ack, Reply::new(answer));
     }
 
+    /// Shows the partition's machine to `look`, on its worker's thread. Not called when the partition is gone by then.
+    pub fn look(
+        &self,
+        look: impl FnOnce(&Partition) + Send + 'static,
+    ) -> Result<(), Failure<Refusal>> {
+        let group = self.group;
+        let queued = self.raft.call(move |worker| {
+            if let Some(machine) = worker.machine(group) {
+                look(machine);
+            }
+        });
+        queued.map_err(|_| Failure::Overloaded)
+    }
+
     /// Takes this replica offline when `error` says that its data is damaged. The others of its directory go on.
     pub fn heed(&self, error: &storage::Error) {
         if !error.is_damage() || self.damage.set(error.clone()).is_err() {

@@ -66,6 +66,11 @@ impl Default for Machine {
     }
 }
 
+/// What `command` would be answered if nothing else changed before it; nothing is done.
+pub fn preview(image: &Image, command: Command) -> Result<Output, Refusal> {
+    decide(image, command).map(|(_, output)| output)
+}
+
 /// What `command` becomes; `None` when it is so already.
 fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Refusal> {
     match command {
@@ -142,7 +147,7 @@ fn create_topic(image: &Image, new: NewTopic) -> Result<TopicRecord, Refusal> {
         let why = "Number of partitions must be larger than 0.";
         return Err(Refusal::InvalidPartitions(why.to_owned()));
     }
-    let replicas = replicas_of(image, 0, new.partitions, new.placement)?;
+    let replicas = replicas_of(image, 0, new.partitions, new.placement, None)?;
     Ok(TopicRecord {
         id: new.id.as_bytes().to_vec(),
         name: new.name,
@@ -169,17 +174,8 @@ fn add_partitions(
             "Topic already has {there} partition(s)."
         )));
     }
-    let replicas = replicas_of(image, there, total - there, placement)?;
-    let wanted = topic
-        .partitions
-        .first()
-        .map_or(0, |first| first.replicas.len());
-    if replicas.iter().any(|replicas| replicas.len() != wanted) {
-        return Err(placement::Refusal::Assignment(format!(
-            "The manual partition assignment has other than {wanted} replica(s), which the topic's partitions have."
-        ))
-        .into());
-    }
+    let as_before = topic.partitions.first().map(|first| first.replicas.len());
+    let replicas = replicas_of(image, there, total - there, placement, as_before)?;
     Ok(number(image, replicas))
 }
 
@@ -188,6 +184,7 @@ fn replicas_of(
     first: u32,
     count: u32,
     placement: Placement,
+    as_before: Option<usize>,
 ) -> Result<Vec<Vec<BrokerId>>, Refusal> {
     let (first, count) = (first as usize, count as usize);
     match placement {
@@ -200,12 +197,13 @@ fn replicas_of(
         )?),
         Placement::Manual(replicas) => {
             if replicas.len() != count {
-                return Err(Refusal::InvalidPartitions(format!(
-                    "the assignment names {} partition(s), {count} are to be made",
+                return Err(placement::Refusal::Assignment(format!(
+                    "Attempted to add {count} additional partition(s), but only {} assignment(s) were specified.",
                     replicas.len()
-                )));
+                ))
+                .into());
             }
-            placement::check(image, &replicas)?;
+            placement::check(image, &replicas, as_before)?;
             Ok(replicas)
         }
     }

@@ -16,7 +16,7 @@ pub use command::{Command, NewTopic, Output, Placement, Refusal};
 pub use handle::{Error, Handle, Submit};
 pub use image::is_internal;
 pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
-pub use machine::{Fault, Machine};
+pub use machine::{Fault, Machine, preview};
 pub use placement::Refusal as PlacementRefusal;
 
 use crate::raft::ports::GroupId;

@@ -67,37 +67,46 @@ pub fn place(
     Ok((first..first + count).map(place_one).collect())
 }
 
-/// Checks what a caller has chosen.
-pub fn check(image: &Image, assignment: &[Vec<BrokerId>]) -> Result<(), Refusal> {
+/// Checks what a caller has chosen. `as_before` is how many replicas the partitions have that are there already.
+pub fn check(
+    image: &Image,
+    assignment: &[Vec<BrokerId>],
+    as_before: Option<usize>,
+) -> Result<(), Refusal> {
     let refuse = |why: String| Err(Refusal::Assignment(why));
-    let replicas = assignment.first().map_or(0, Vec::len);
-    for (partition, brokers) in assignment.iter().enumerate() {
+    let wanted = as_before.or(assignment.first().map(Vec::len));
+    for brokers in assignment {
         if brokers.is_empty() {
-            return refuse(format!(
-                "The manual partition assignment includes an empty replica list for partition {partition}."
-            ));
-        }
-        if brokers.len() != replicas {
-            return refuse(format!(
-                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent with previous partitions, which have {replicas} replica(s).",
-                brokers.len()
-            ));
+            return refuse(
+                "The manual partition assignment includes an empty replica list.".to_owned(),
+            );
         }
         if brokers.len() > MAX_REPLICAS {
             return refuse(format!(
-                "The manual partition assignment has {} replicas for partition {partition}, the most is {MAX_REPLICAS}.",
+                "The manual partition assignment includes a partition with {} replica(s), the most is {MAX_REPLICAS}.",
                 brokers.len()
             ));
         }
-        let distinct: BTreeSet<_> = brokers.iter().collect();
-        if distinct.len() != brokers.len() {
-            return refuse(format!(
-                "The manual partition assignment includes a broker more than once for partition {partition}."
-            ));
+        let mut sorted = brokers.clone();
+        sorted.sort_unstable();
+        let mut before = None;
+        for id in sorted {
+            if !image.brokers.contains_key(&id) {
+                return refuse(format!(
+                    "The manual partition assignment includes broker {id}, but no such broker is registered."
+                ));
+            }
+            if before == Some(id) {
+                return refuse(format!(
+                    "The manual partition assignment includes the broker {id} more than once."
+                ));
+            }
+            before = Some(id);
         }
-        if let Some(unknown) = brokers.iter().find(|id| !image.brokers.contains_key(id)) {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != brokers.len()) {
             return refuse(format!(
-                "The manual partition assignment includes broker {unknown}, but no such broker is registered."
+                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent with previous partitions, which have {wanted} replica(s).",
+                brokers.len()
             ));
         }
     }
@@ -187,8 +196,8 @@ mod tests {
     fn a_manual_assignment_must_be_even_and_name_known_brokers_once() {
         let image = image(&[(0, ""), (1, "")]);
         let refused =
-            |assignment: &[Vec<BrokerId>]| check(&image, assignment).unwrap_err().to_string();
-        assert_eq!(check(&image, &[vec![0, 1], vec![1, 0]]), Ok(()));
+            |assignment: &[Vec<BrokerId>]| check(&image, assignment, None).unwrap_err().to_string();
+        assert_eq!(check(&image, &[vec![0, 1], vec![1, 0]], None), Ok(()));
         assert!(refused(&[vec![0, 1], vec![1]]).contains("not consistent"));
         assert!(refused(&[vec![0, 0]]).contains("more than once"));
         assert!(refused(&[vec![0, 7]]).contains("broker 7"));
