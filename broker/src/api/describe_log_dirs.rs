@@ -48,7 +48,7 @@ fn describe(
     directories: &[PathBuf],
     asked: &Asked,
 ) -> Vec<DescribeLogDirsResult> {
-    let online: BTreeSet<String> = replicas.engine().directories().into_iter().collect();
+    let online: BTreeSet<String> = replicas.engine().paths().into_iter().collect();
     let mut sizes = sizes(&replicas.hosting(), asked);
     let describe_one = |path: &PathBuf| {
         let mut result = DescribeLogDirsResult::default();

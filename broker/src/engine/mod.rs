@@ -243,7 +243,7 @@ impl Engine {
     }
 
     /// The paths of the directories that could be opened.
-    pub fn directories(&self) -> Vec<String> {
+    pub fn paths(&self) -> Vec<String> {
         let paths = self.shards.iter().map(|shard| shard.hosted.path.clone());
         paths.collect()
     }
