@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn help_is_sorted_and_stays_within_eighty_columns() {
-        let spec = Spec {
+        const SPEC: Spec = Spec {
             about: "",
             options: &[
                 value(
@@ -73,7 +73,7 @@ mod tests {
                 flag("list", "List all."),
             ],
         };
-        let help = spec.help();
+        let help = SPEC.help();
         assert!(help.lines().all(|line| line.len() <= 80), "{help}");
         expect![[r#"
             Option                                   Description
