@@ -1,6 +1,7 @@
 //! `kafka-console-consumer`: records become lines on standard output.
 
 use super::formatter::Formatter;
+use super::{INTERRUPTED, TERMINATED};
 use crate::args::{Args, Spec, flag, value};
 use crate::failure::{Failure, describe};
 use crate::pattern::Included;
@@ -13,10 +14,6 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 const SOURCE: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
-
-/// What a process ends with that SIGINT and SIGTERM end, as a JVM does after its shutdown hooks.
-const INTERRUPTED: u8 = 130;
-const TERMINATED: u8 = 143;
 
 const SPEC: Spec = Spec {
     about: "This tool helps to read data from Kafka topics and outputs it to standard output.",

@@ -1,6 +1,7 @@
 //! `kafka-console-producer`: lines from standard input become records.
 
 use super::reader::LineReader;
+use super::{INTERRUPTED, TERMINATED};
 use crate::Output;
 use crate::args::{Args, Opt, Spec, Takes, flag, value};
 use crate::connect;
@@ -12,6 +13,7 @@ use millrace_client::{Client, Error};
 use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 const SOURCE: &str = "org.apache.kafka.clients.producer.internals.ErrorLoggingCallback";
@@ -235,7 +237,9 @@ async fn produce(
     let watching = tokio::spawn(watch(deliveries));
     let prompts = std::io::stdin().is_terminal();
     let mut input = BufReader::with_capacity(64 << 10, tokio::io::stdin());
-    let mut failed = Ok(());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut failed: Result<(), Error> = Ok(());
+    let mut exit_code = 0;
     loop {
         if prompts {
             write!(out, ">")?;
@@ -243,7 +247,16 @@ async fn produce(
         }
         let line = tokio::select! {
             line = next_line(&mut input) => line?,
-            _ = tokio::signal::ctrl_c() => None,
+            // What was read is still delivered, below.
+            result = tokio::signal::ctrl_c() => {
+                result?;
+                exit_code = INTERRUPTED;
+                None
+            }
+            _ = terminate.recv() => {
+                exit_code = TERMINATED;
+                None
+            }
         };
         let Some(line) = line else { break };
         let sent = match reader.read(&line) {
@@ -263,9 +276,13 @@ async fn produce(
     drop(unseen);
     producer.close().await;
     let _ = tokio::time::timeout(Duration::from_secs(5), watching).await;
-    failed.map_err(|error: Error| {
-        Failure::plain(format!("org.apache.kafka.common.KafkaException: {error}"))
-    })
+    match failed {
+        Err(error) => Err(Failure::plain(format!(
+            "org.apache.kafka.common.KafkaException: {error}"
+        ))),
+        Ok(()) if exit_code != 0 => Err(Failure::silent(exit_code)),
+        Ok(()) => Ok(()),
+    }
 }
 
 async fn watch(mut deliveries: mpsc::Receiver<Delivery>) {

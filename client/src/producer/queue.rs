@@ -94,7 +94,8 @@ pub enum Readiness {
 #[derive(Debug, Default)]
 pub struct Settled {
     pub freed_bytes: usize,
-    pub retry_of: Option<Error>,
+    /// Why a batch must be sent again, and how often it was sent.
+    pub retry_of: Option<(Error, u32)>,
 }
 
 #[derive(Debug)]
@@ -276,7 +277,7 @@ impl PartitionQueue {
         result: Result<Written, Error>,
         encoded: Bytes,
         now: Instant,
-        backoff: Duration,
+        backoff: &dyn Fn(u32) -> Duration,
         patience: Patience,
     ) -> Settled {
         let Some(at) = self.batches.iter().position(|batch| batch.key == key) else {
@@ -303,11 +304,11 @@ impl PartitionQueue {
         }
         self.needs_epoch |= reaction == Reaction::RetryInNewEpoch;
         batch.attempts += 1;
-        batch.retry_at = Some(now + backoff);
+        batch.retry_at = Some(now + backoff(batch.attempts - 1));
         batch.payload = Some(Payload::Encoded(encoded));
         Settled {
             freed_bytes: 0,
-            retry_of: Some(error),
+            retry_of: Some((error, batch.attempts)),
         }
     }
 
@@ -442,8 +443,14 @@ mod tests {
         fn settle(&mut self, key: u64, result: Result<Written, ErrorCode>) -> Settled {
             let result = result.map_err(|code| Error::of(code, None));
             let encoded = Bytes::from_static(b"encoded");
-            self.queue
-                .settle(key, result, encoded, self.now, Duration::ZERO, PATIENCE)
+            self.queue.settle(
+                key,
+                result,
+                encoded,
+                self.now,
+                &|_| Duration::ZERO,
+                PATIENCE,
+            )
         }
     }
 

@@ -437,7 +437,7 @@ impl BrokerSender {
     fn settle(&self, settled: Vec<(Sent, Result<Written, Error>)>) {
         let shared = &self.shared;
         let now = Instant::now();
-        let backoff = shared.client.config().backoff(0);
+        let backoff = |attempt| shared.client.config().backoff(attempt);
         let mut stale = BTreeSet::new();
         let mut queues = shared.queues();
         for (sent, result) in settled {
@@ -449,14 +449,17 @@ impl BrokerSender {
                 result,
                 sent.encoded,
                 now,
-                backoff,
+                &backoff,
                 shared.patience(),
             );
-            if let Some(error) = &settled.retry_of {
-                warn!(
-                    "Got error produce response on topic-partition {}, retrying. Error: {error}",
-                    sent.partition
-                );
+            if let Some((error, attempts)) = &settled.retry_of {
+                // A broker that is away for long is not news each time.
+                if attempts.is_power_of_two() {
+                    warn!(
+                        "Got error produce response on topic-partition {}, retrying (attempt {attempts}). Error: {error}",
+                        sent.partition
+                    );
+                }
                 if error.needs_metadata() {
                     stale.insert(Arc::clone(&sent.partition.topic));
                 }
