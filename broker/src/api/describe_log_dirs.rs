@@ -48,7 +48,11 @@ fn describe(
     directories: &[PathBuf],
     asked: &Asked,
 ) -> Vec<DescribeLogDirsResult> {
-    let online: BTreeSet<String> = replicas.engine().paths().into_iter().collect();
+    let open = replicas.engine().directories().into_iter();
+    let online: BTreeSet<String> = open
+        .filter(|directory| !directory.has_failed)
+        .map(|directory| directory.path)
+        .collect();
     let mut sizes = sizes(&replicas.hosting(), asked);
     let describe_one = |path: &PathBuf| {
         let mut result = DescribeLogDirsResult::default();

@@ -242,12 +242,6 @@ impl Engine {
         Ok(sum)
     }
 
-    /// The paths of the directories that could be opened.
-    pub fn paths(&self) -> Vec<String> {
-        let paths = self.shards.iter().map(|shard| shard.hosted.path.clone());
-        paths.collect()
-    }
-
     /// What each directory has done since it was opened.
     pub fn stats(&self) -> Vec<Stats> {
         self.shards

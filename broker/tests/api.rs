@@ -1,0 +1,22 @@
+//! What clients are promised, through a real socket.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "api/cluster.rs"]
+mod cluster;
+#[path = "api/configs.rs"]
+mod configs;
+#[path = "api/consume.rs"]
+mod consume;
+#[path = "api/produce.rs"]
+mod produce;
+#[path = "api/producers.rs"]
+mod producers;
+#[path = "api/records.rs"]
+mod records;
+#[path = "api/rig.rs"]
+mod rig;
+#[path = "api/topics.rs"]
+mod topics;
+#[path = "api/versions.rs"]
+mod versions;
