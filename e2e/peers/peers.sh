@@ -89,7 +89,7 @@ start_peer() {
     millrace)
         local program=${MILLRACE:-$REPOSITORY/target/release/millrace}
         [[ -x $program ]] || die "$program is missing: run make build, or name the program in MILLRACE"
-        (cd "$dir" && exec "$program" server "$dir/server.properties") >"$dir/server.log" 2>&1 </dev/null &
+        (cd "$dir" && exec "$program" server "$dir/server.properties" --override millrace.metrics.listener= --override millrace.control.listener=) >"$dir/server.log" 2>&1 </dev/null &
         ;;
     *) die "unknown peer $peer: it is kafka or millrace" ;;
     esac
