@@ -35,13 +35,13 @@ pub fn generate(apis: &[Api]) -> String {
 fn message_code(code: &mut String, message: &Message) {
     let module = snake(&message.name);
     let upper = module.to_uppercase();
+    bound(message, &message.fields, 0);
     for structure in &message.structs {
-        let Struct { name, fields, .. } = structure;
+        let Struct { name, fields } = structure;
         let fields = fields_code(message, fields);
-        // A structure without versions of its own is there in all of the message's.
         let last = message.versions().last;
         let sizes: Vec<String> = (0..=last)
-            .map(|version| min_bytes(message, structure, version, 0).to_string())
+            .map(|version| min_bytes(message, structure, version).to_string())
             .collect();
         add!(
             code,
@@ -53,6 +53,27 @@ fn message_code(code: &mut String, message: &Message) {
     }
     let fields = fields_code(message, &message.fields);
     add!(code, "static {upper}: &[Field] = {fields};");
+}
+
+/// Shows that structures nest in each other for a while only, and that elements of arrays have at least a byte.
+fn bound(message: &Message, fields: &[Field], depth: usize) {
+    assert!(depth < MAX_DEPTH, "{} nests too deep", message.name);
+    for field in fields {
+        let Some(structure) = structure_of(message, field) else {
+            continue;
+        };
+        bound(message, &structure.fields, depth + 1);
+        let versions = field.versions.intersect(message.versions());
+        for version in versions.first..=versions.last {
+            let min_bytes = min_bytes(message, structure, version);
+            assert!(min_bytes > 0, "{}: elements of no bytes", field.name);
+        }
+    }
+}
+
+fn structure_of<'a>(message: &'a Message, field: &Field) -> Option<&'a Struct> {
+    let mut structs = message.structs.iter();
+    structs.find(|structure| structure.name == field.item)
 }
 
 fn fields_code(message: &Message, fields: &[Field]) -> String {
@@ -92,8 +113,7 @@ pub fn first_flexible(message: &Message) -> i16 {
 }
 
 /// The bytes that a value of this structure has at least: what bounds the length of an array of it.
-fn min_bytes(message: &Message, structure: &Struct, version: i16, depth: usize) -> usize {
-    assert!(depth < MAX_DEPTH, "{} nests too deep", message.name);
+fn min_bytes(message: &Message, structure: &Struct, version: i16) -> usize {
     let is_flexible = version >= first_flexible(message);
     let of_field = |field: &Field| {
         let is_nullable = contains(field.null, version);
@@ -106,9 +126,9 @@ fn min_bytes(message: &Message, structure: &Struct, version: i16, depth: usize) 
                 "bytes" | "records" => [4, 1][usize::from(is_flexible)],
                 _ if is_nullable => 1,
                 name => {
-                    let inner = message.structs.iter().find(|inner| inner.name == name);
+                    let inner = structure_of(message, field);
                     let inner = inner.unwrap_or_else(|| panic!("no structure {name}"));
-                    min_bytes(message, inner, version, depth + 1)
+                    min_bytes(message, inner, version)
                 }
             },
         }

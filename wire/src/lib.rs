@@ -5,7 +5,8 @@
 //! - [`compression`]: the four codecs, decompression always under a limit;
 //! - [`builder`]: writes batches;
 //! - [`frame`]: frames and their headers; [`ApiKey`] and [`ErrorCode`];
-//! - [`messages`]: every request and answer, read with [`decode_request`] and written with [`encode_response`];
+//! - [`messages`]: every request and answer, read with [`decode_request`] and written with [`encode_response`]. What Kafka's
+//!   schemas say is in `schema/kafka-4.4.txt` (from `tools/kafka-schema.py`), and `build.rs` makes code of it;
 //! - [`check`]: verifies a message's bytes against Kafka's schema before they are decoded.
 //!
 //! **Invariant:** every length is checked against the bytes that remain before it is used, and nothing is allocated by a

@@ -213,37 +213,95 @@ fn lengths_have_32_bits() {
 
 #[test]
 fn small_elements_cannot_fill_the_memory() {
-    // Ten million topics without a name are 20 MB, and would be 720.
+    // A million topics without a name are 2 MB, and would be 72.
     let mut body = BytesMut::new();
-    body.put_i32(10_000_000);
-    body.put_bytes(0, 20_000_000);
+    body.put_i32(1_000_000);
+    body.put_bytes(0, 2_000_000);
     let limit = decoded_limit_bytes(body.len());
-    assert!(limit < 200_000_000);
+    assert!(limit < 40_000_000);
     assert_eq!(
         refused::<MetadataRequest>(0, &body),
         ("Topics", Problem::Memory { limit })
     );
 }
 
+/// As many unknown tagged fields, three to five bytes each.
+fn unknown_tagged_fields(count: usize) -> Vec<u8> {
+    let mut tagged = varint(count);
+    for tag in 0x4000..0x4000 + count {
+        tagged.extend(varint(tag));
+        tagged.push(0);
+    }
+    tagged
+}
+
+fn varint(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
 #[test]
 fn unknown_tagged_fields_cannot_fill_the_memory() {
-    // Each has three bytes and would need a hundred.
-    let mut tagged = vec![0x80, 0x80, 0x04];
-    for tag in 0x4000u32..0x14000 {
-        let low = tag as u8 & 0x7f | 0x80;
-        tagged.extend([low, (tag >> 7) as u8 & 0x7f | 0x80, (tag >> 14) as u8, 0]);
+    // A hundred topics, each with five thousand: twenty bytes of memory and more for each of theirs.
+    let tagged = unknown_tagged_fields(5_000);
+    let mut body = vec![101];
+    for _ in 0..100 {
+        body.extend(b"\x02t");
+        body.extend(&tagged);
     }
-    let limit = decoded_limit_bytes(fetch(&tagged).len());
+    body.extend([1, 0, 0, 0]);
+    let limit = decoded_limit_bytes(body.len());
     assert_eq!(
-        refused::<FetchRequest>(12, &fetch(&tagged)),
+        refused::<MetadataRequest>(9, &body),
         ("the tagged fields", Problem::Memory { limit })
     );
 }
 
 #[test]
+fn no_more_is_taken_than_kafka_takes() {
+    let over = |length, limit| Problem::OverLimit { length, limit };
+    passes::<FetchRequest>(12, &fetch(&unknown_tagged_fields(10_000)));
+    assert_eq!(
+        refused::<FetchRequest>(12, &fetch(&unknown_tagged_fields(10_001))),
+        ("the tagged fields", over(10_001, 10_000))
+    );
+    let partitions = |count: usize| {
+        let mut body = BytesMut::new();
+        body.put_slice(b"\x00\x01g\x00\x00\x00\x01\x00\x01t");
+        body.put_i32(count as i32);
+        body.put_bytes(0, 4 * count);
+        body
+    };
+    passes::<OffsetFetchRequest>(1, &partitions(1_000_000));
+    assert_eq!(
+        refused::<OffsetFetchRequest>(1, &partitions(1_000_001)),
+        ("PartitionIndexes", over(1_000_001, 1_000_000))
+    );
+    let topic = |length: usize| {
+        [
+            &[2][..],
+            &varint(length + 1),
+            &vec![b't'; length],
+            &[0, 1, 0, 0, 0],
+        ]
+        .concat()
+    };
+    passes::<MetadataRequest>(9, &topic(32_767));
+    assert_eq!(
+        refused::<MetadataRequest>(9, &topic(32_768)),
+        ("Name", over(32_768, 32_767))
+    );
+}
+
+#[test]
 fn the_limit_on_memory_grows_with_the_body_and_ends() {
-    assert_eq!(decoded_limit_bytes(0), 1 << 20);
-    assert_eq!(decoded_limit_bytes(1 << 20), 9 << 20);
+    assert_eq!(decoded_limit_bytes(0), 4 << 20);
+    assert_eq!(decoded_limit_bytes(1 << 20), 20 << 20);
     assert_eq!(decoded_limit_bytes(usize::MAX), 256 << 20);
 }
 

@@ -3,7 +3,7 @@
 //! The decoders allocate by the counts that they read. So this comes before them, walks once over the body, allocates
 //! nothing, and lets pass only what is a whole message of its version: each length within the bytes that remain (an
 //! array's by the least size of its elements), strings in UTF-8, nulls where the version has them, tagged fields of exactly
-//! the size they say and in ascending order, and nothing left over.
+//! the size they say and in ascending order, no more of anything than Kafka takes itself, and nothing left over.
 //!
 //! What passes can still grow when it is decoded: an element of two bytes may become a structure of a hundred. The walk adds
 //! up what the structures will need and stops at [`decoded_limit_bytes`]. Strings and bytes need nothing: they share the
@@ -14,7 +14,7 @@
 mod cursor;
 mod schema;
 
-pub use cursor::Cursor;
+pub(crate) use cursor::Cursor;
 
 use crate::{ApiKey, Error};
 use schema::{Field, Kind, Message, Structure};
@@ -34,6 +34,8 @@ pub enum Problem {
         min_bytes: usize,
         remaining: usize,
     },
+    #[error("has length {length}: Kafka 4.4 takes {limit} at most")]
+    OverLimit { length: usize, limit: usize },
     #[error("is null, which it must not be in this version")]
     Null,
     #[error("is not valid UTF-8")]
@@ -54,11 +56,24 @@ pub enum Problem {
     Trailing(usize),
 }
 
-/// How much memory the structures of a message may need whose body has so many bytes: eight times as many and a mebibyte,
-/// but never more than 256 MiB. Honest messages need up to five times their bytes; small ones more, hence the mebibyte.
+// What Kafka 4.4's own decoders take at most, whatever the bytes that remain (`MessageUtil`).
+const MAX_ARRAY_LENGTH: usize = 1_000_000;
+const MAX_TAGGED_FIELDS: usize = 10_000;
+const MAX_STRING_BYTES: usize = i16::MAX as usize;
+
+fn within(length: usize, limit: usize) -> Result<usize, Problem> {
+    if length > limit {
+        return Err(Problem::OverLimit { length, limit });
+    }
+    Ok(length)
+}
+
+/// How much memory the structures of a message may need whose body has so many bytes: sixteen times as many and 4 MiB, but
+/// never more than 256 MiB. Of honest messages few need more than five times their bytes; names of a handful of letters, alone
+/// in their structures, can need twelve.
 pub fn decoded_limit_bytes(body_bytes: usize) -> usize {
-    const BASE_BYTES: usize = 1 << 20;
-    const GROWTH: usize = 8;
+    const BASE_BYTES: usize = 4 << 20;
+    const GROWTH: usize = 16;
     const MAX_BYTES: usize = 256 << 20;
     body_bytes
         .saturating_mul(GROWTH)
@@ -157,6 +172,8 @@ impl Walk<'_> {
             Kind::Fixed(bytes) => self.cursor.take(bytes).map(drop),
             Kind::String => {
                 let bytes = self.bytes(Length::Two, is_nullable)?;
+                // A compact length could say more.
+                within(bytes.len(), MAX_STRING_BYTES)?;
                 match std::str::from_utf8(bytes) {
                     Ok(_) => Ok(()),
                     Err(_) => Err(Problem::NotUtf8),
@@ -199,6 +216,7 @@ impl Walk<'_> {
                 remaining,
             });
         }
+        within(count, MAX_ARRAY_LENGTH)?;
         self.charge(count.saturating_mul(decoded_bytes))?;
         if let Kind::Fixed(_) = kind {
             return self.cursor.take(needed).map(drop);
@@ -244,8 +262,8 @@ impl Walk<'_> {
         self.field = FIELD;
         let mut before = None;
         let mut unknown_bytes = FIRST_UNKNOWN_TAG_BYTES;
-        // Each takes two bytes at least, so that a count from outside ends with the body.
-        for _ in 0..self.cursor.varint()? {
+        let count = within(self.cursor.varint()? as usize, MAX_TAGGED_FIELDS)?;
+        for _ in 0..count {
             self.field = FIELD;
             let tag = self.cursor.varint()?;
             if before.is_some_and(|before| tag <= before) {
