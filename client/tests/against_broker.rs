@@ -133,12 +133,16 @@ async fn many_records_arrive_once_each_and_keys_in_order() {
     };
     let producer = Producer::new(client.clone(), config).expect("a producer");
     const COUNT: usize = 20_000;
+    let mut deliveries = Vec::new();
     for index in 0..COUNT {
         let record = ProducerRecord::new(name.as_str(), index.to_string())
             .with_key((index % 10).to_string());
-        producer.send(record).await.expect("queued");
+        deliveries.push(producer.send(record).await.expect("queued"));
     }
     producer.close().await;
+    for delivery in deliveries {
+        delivery.wait().await.expect("written");
+    }
     let records = read(&client, &name, Isolation::ReadUncommitted, COUNT).await;
     assert_eq!(records.len(), COUNT);
     let mut last = [None; 10];

@@ -108,7 +108,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
             .or(latencies.last())
             .map_or(0, Duration::as_millis)
     };
-    writeln!(out, "Avg latency: {mean:.4} ms\n")?;
+    writeln!(out, "Avg latency: {mean:.4} ms")?;
     writeln!(
         out,
         "Percentiles: 50th = {}, 99th = {}, 99.9th = {}",

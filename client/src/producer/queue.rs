@@ -107,6 +107,8 @@ pub struct PartitionQueue {
     next_sequence: i32,
     /// A sequence was lost or its fate is unknown: what follows needs another epoch, once nothing is in flight.
     needs_epoch: bool,
+    /// The broker has accepted a batch of this identity: it checks the sequences of those that follow.
+    is_known: bool,
 }
 
 /// What decides how long a batch is tried.
@@ -125,6 +127,7 @@ impl PartitionQueue {
             identity: None,
             next_sequence: 0,
             needs_epoch: false,
+            is_known: false,
         }
     }
 
@@ -196,7 +199,8 @@ impl PartitionQueue {
             return Readiness::Nothing;
         };
         let batch = &self.batches[at];
-        let must_be_oldest = batch.attempts > 0 || self.needs_epoch;
+        let is_unknown = self.identity.is_some() && !self.is_known;
+        let must_be_oldest = batch.attempts > 0 || self.needs_epoch || is_unknown;
         if must_be_oldest && at > 0 {
             return Readiness::Nothing;
         }
@@ -264,6 +268,7 @@ impl PartitionQueue {
         };
         self.identity = Some(next);
         self.needs_epoch = false;
+        self.is_known = false;
         self.next_sequence = 0;
         for batch in &mut self.batches {
             batch.sequence = None;
@@ -284,7 +289,10 @@ impl PartitionQueue {
             return Settled::default();
         };
         let error = match result {
-            Ok(written) => return self.remove(at, Ok(written)),
+            Ok(written) => {
+                self.is_known = true;
+                return self.remove(at, Ok(written));
+            }
             Err(error) => error,
         };
         if error.code() == Some(ErrorCode::DuplicateSequenceNumber) {
@@ -293,6 +301,7 @@ impl PartitionQueue {
                 base_offset: -1,
                 log_append_time_ms: None,
             };
+            self.is_known = true;
             return self.remove(at, Ok(written));
         }
         let reaction = self.reaction(at, &error);
@@ -440,6 +449,14 @@ mod tests {
             Some((sending.key, sequence, identity.epoch))
         }
 
+        /// One whose producer the broker knows.
+        fn known() -> Partition {
+            let mut partition = Partition::new();
+            partition.queue.is_known = true;
+            partition.queue.identity = Some(IDENTITY);
+            partition
+        }
+
         fn settle(&mut self, key: u64, result: Result<Written, ErrorCode>) -> Settled {
             let result = result.map_err(|code| Error::of(code, None));
             let encoded = Bytes::from_static(b"encoded");
@@ -488,7 +505,7 @@ mod tests {
 
     #[test]
     fn batches_are_pipelined_with_rising_sequences() {
-        let mut partition = Partition::new();
+        let mut partition = Partition::known();
         for _ in 0..3 {
             partition.batch();
         }
@@ -500,7 +517,7 @@ mod tests {
 
     #[test]
     fn a_failed_batch_is_sent_again_before_anything_else_and_with_its_sequence() {
-        let mut partition = Partition::new();
+        let mut partition = Partition::known();
         for _ in 0..4 {
             partition.batch();
         }
@@ -522,7 +539,7 @@ mod tests {
 
     #[test]
     fn a_lost_sequence_starts_an_epoch_once_nothing_is_in_flight() {
-        let mut partition = Partition::new();
+        let mut partition = Partition::known();
         for _ in 0..3 {
             partition.batch();
         }
@@ -534,6 +551,26 @@ mod tests {
         assert_eq!(partition.take(), Some((1, 0, 1)));
         partition.settle(1, Ok(WRITTEN));
         assert_eq!(partition.take(), Some((2, 2, 1)));
+    }
+
+    #[test]
+    fn the_first_batch_of_an_epoch_goes_alone() {
+        let mut partition = Partition::new();
+        for _ in 0..3 {
+            partition.batch();
+        }
+        assert_eq!(partition.take(), Some((0, 0, 0)));
+        assert_eq!(
+            partition.take(),
+            None,
+            "the broker does not know the producer yet"
+        );
+        partition.settle(0, Err(ErrorCode::NotLeaderOrFollower));
+        assert_eq!(partition.take(), Some((0, 0, 0)));
+        assert_eq!(partition.take(), None);
+        partition.settle(0, Ok(WRITTEN));
+        assert_eq!(partition.take(), Some((1, 2, 0)));
+        assert_eq!(partition.take(), Some((2, 4, 0)));
     }
 
     #[test]

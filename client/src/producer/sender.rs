@@ -202,7 +202,10 @@ impl Sender {
             Ok(identity) => self.identity = Some(identity),
             // The next round asks again, until the records' delivery timeout has passed.
             Err(error) if error.is_retriable() => {
-                warn!("cannot get a producer id: {error}; trying again");
+                match error.code() {
+                    Some(_) => debug!(%error, "no producer id yet"),
+                    None => warn!("cannot get a producer id: {error}; trying again"),
+                }
                 tokio::time::sleep(self.shared.client.config().backoff(0)).await;
             }
             Err(error) => {
