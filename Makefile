@@ -19,8 +19,18 @@ FUZZ_SECONDS ?= 600
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# Where `make run` keeps its data.
+DATA ?= $(CURDIR)/millrace-data
+
 .PHONY: run
-run: deps ## Run the engine's demonstration
+run: deps ## Run one broker on localhost:9092, its data in ./millrace-data (DATA=...)
+	@echo "data: $(DATA)"
+	cargo run --release -p millrace-broker --bin millrace -- server config/kraft/server.properties \
+		--override listeners=PLAINTEXT://localhost:9092 --override advertised.listeners=PLAINTEXT://localhost:9092 \
+		--override millrace.metrics.listener=localhost:9644 --override log.dirs=$(DATA)
+
+.PHONY: demo
+demo: deps ## Run the engine's demonstration
 	cargo run --release -p millrace-broker --bin millrace -- demo
 
 .PHONY: test

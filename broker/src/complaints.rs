@@ -18,18 +18,19 @@ struct State {
     suppressed: u64,
 }
 
-impl Complaints {
-    pub fn new() -> Complaints {
-        let since = Instant::now();
+impl Default for Complaints {
+    fn default() -> Complaints {
         Complaints {
             state: Mutex::new(State {
-                since,
+                since: Instant::now(),
                 lines: 0,
                 suppressed: 0,
             }),
         }
     }
+}
 
+impl Complaints {
     /// Whether one more line may be written now, and how many were not since the last one.
     pub fn next(&self) -> Option<u64> {
         self.next_at(Instant::now())
@@ -56,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted_and_told_of_later() {
-        let complaints = Complaints::new();
+        let complaints = Complaints::default();
         let now = Instant::now();
         for _ in 0..LINES_PER_PERIOD {
             assert_eq!(complaints.next_at(now), Some(0));

@@ -149,7 +149,7 @@ impl Server {
         }
         self.admin.stop().await;
         let engine = self.broker.replicas.engine().clone();
-        drop((self.broker, self.limits));
+        drop((self.broker, self.limits, self.pages));
         close(engine).await;
     }
 }

@@ -19,6 +19,8 @@ async fn start(directories: &[&Path]) -> Server {
     let overrides = [
         "node.id=0".to_owned(),
         "listeners=PLAINTEXT://127.0.0.1:0".to_owned(),
+        "millrace.metrics.listener=".to_owned(),
+        "millrace.control.listener=".to_owned(),
         format!("log.dirs={}", shown.join(",")),
     ];
     let sources = Sources {

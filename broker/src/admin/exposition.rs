@@ -101,6 +101,36 @@ mod tests {
             ),
         ];
         let page = write(families).expect("a page can be written");
-        expect![[r#""#]].assert_eq(&page);
+        expect![[r##"
+            # HELP millrace_ready 1 while clients are served, 0 while the broker starts or stops (as /readyz says it).
+            # TYPE millrace_ready gauge
+            millrace_ready 1
+            # HELP millrace_requests Requests that were served, with an answer or without.
+            # TYPE millrace_requests counter
+            millrace_requests_total{api="a \"b\"\n"} 7
+            millrace_requests_total{api="c"} 0
+            # HELP millrace_log_sync_duration_seconds Syncs of the shared log: each makes one group of appends durable.
+            # TYPE millrace_log_sync_duration_seconds histogram
+            millrace_log_sync_duration_seconds_sum{directory="d"} 60.002
+            millrace_log_sync_duration_seconds_count{directory="d"} 2
+            millrace_log_sync_duration_seconds_bucket{le="0.0001",directory="d"} 0
+            millrace_log_sync_duration_seconds_bucket{le="0.00025",directory="d"} 0
+            millrace_log_sync_duration_seconds_bucket{le="0.0005",directory="d"} 0
+            millrace_log_sync_duration_seconds_bucket{le="0.001",directory="d"} 0
+            millrace_log_sync_duration_seconds_bucket{le="0.0025",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="0.005",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="0.01",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="0.025",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="0.05",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="0.1",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="0.25",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="0.5",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="1.0",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="2.5",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="5.0",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="10.0",directory="d"} 1
+            millrace_log_sync_duration_seconds_bucket{le="+Inf",directory="d"} 2
+            # EOF
+        "##]].assert_eq(&page);
     }
 }

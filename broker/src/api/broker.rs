@@ -58,7 +58,7 @@ impl Broker {
             metrics: parts.metrics,
             reads: parts.reads,
             stopping: parts.stopping,
-            complaints: Complaints::new(),
+            complaints: Complaints::default(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
             producer_ids: ProducerIds::default(),
             alterations: tokio::sync::Mutex::default(),

@@ -136,7 +136,7 @@ impl Hosted {
         )
         .map_err(broken)?;
         let shard = Arc::new(shard);
-        let log_thread = LogThread::spawn(shard.clone(), &format!("log {name}")).map_err(io)?;
+        let log_thread = LogThread::spawn(shard.clone(), &name).map_err(io)?;
         let mut workers = Vec::new();
         for n in 0..options.workers.max(1) {
             let runtime = RuntimeSettings {

@@ -273,7 +273,9 @@ fn open_directory(
     others_are_empty: bool,
     config_of: &dyn Fn(GroupId) -> TopicConfig,
 ) -> Result<Started, Error> {
-    let hosted = Hosted::open(path, options, others_are_empty)?;
+    // What is found and said while it opens names the directory.
+    let opening = tracing::error_span!("directory", path = %path.display());
+    let hosted = opening.in_scope(|| Hosted::open(path, options, others_are_empty))?;
     let handles = hosted.start_all(config_of);
     let name = format!("keep {}", path.display());
     let housekeeper = Housekeeper::spawn(hosted.clone(), options.housekeeping.clone(), &name)

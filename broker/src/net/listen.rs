@@ -133,7 +133,7 @@ impl Listening {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) {
-        let complaints = Arc::new(Complaints::new());
+        let complaints = Arc::new(Complaints::default());
         let counters = broker.metrics.connections.listener(&self.name);
         loop {
             let accepted = tokio::select! {

@@ -77,7 +77,7 @@ pub struct LogThread {
 }
 
 impl LogThread {
-    pub fn spawn(shard: Arc<Shard>, name: &str) -> std::io::Result<LogThread> {
+    pub fn spawn(shard: Arc<Shard>, directory: &str) -> std::io::Result<LogThread> {
         let shared = Arc::new(Shared {
             shard,
             queue: Mutex::default(),
@@ -85,9 +85,11 @@ impl LogThread {
             has_failed: AtomicBool::new(false),
         });
         let inner = shared.clone();
+        // One of several directories fills up or fails; each line says which.
+        let span = tracing::error_span!("directory", path = directory);
         let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || run(&inner))?;
+            .name(format!("log {directory}"))
+            .spawn(move || span.in_scope(|| run(&inner)))?;
         Ok(LogThread {
             shared,
             thread: Some(thread),

@@ -299,3 +299,37 @@ fn settings_that_contradict_each_other_are_refused() {
         "#]],
     );
 }
+
+#[test]
+fn a_port_for_http_is_a_host_and_a_port_or_nothing() {
+    let config = try_load("node.id=1", &[], &[])
+        .expect("an id is enough")
+        .config;
+    let shown = |at: &Option<crate::config::HostPort>| at.as_ref().map(ToString::to_string);
+    assert_eq!(shown(&config.metrics_listener).as_deref(), Some(":9644"));
+    assert_eq!(
+        shown(&config.control_listener).as_deref(),
+        Some("127.0.0.1:9645")
+    );
+    let overrides = [
+        "millrace.metrics.listener=[::1]:0",
+        "millrace.control.listener=",
+    ];
+    let config = try_load("node.id=1", &[], &overrides)
+        .expect("both are right")
+        .config;
+    assert_eq!(shown(&config.metrics_listener).as_deref(), Some("[::1]:0"));
+    assert_eq!(config.control_listener, None);
+    check(
+        "node.id=1",
+        &[],
+        &[
+            "millrace.metrics.listener=9644",
+            "millrace.control.listener=localhost:http",
+        ],
+        expect![[r#"
+            --override: millrace.metrics.listener=9644: "9644" is no host:port, as in 127.0.0.1:9644, or :9644 for every interface
+            --override: millrace.control.listener=localhost:http: "http" is no port; 0 to 65535 are
+        "#]],
+    );
+}

@@ -1,0 +1,37 @@
+//! What an administrator asks of a cluster: each a function on [`Client`](crate::Client), retried until `api_timeout` where
+//! asking again can help. The result is per topic, partition or resource wherever the cluster's is.
+
+mod cluster;
+mod configs;
+mod offsets;
+mod topics;
+
+pub use cluster::{ClusterDescription, DescribedBroker, LogDir, LogDirReplica};
+pub use configs::{
+    AlterConfig, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, ResourceType,
+};
+pub use offsets::{FoundOffset, OffsetSpec};
+pub use topics::{NewPartitions, NewTopic, Reassignment, TopicRef};
+
+use crate::Error;
+use crate::client::{Client, Topics};
+use crate::connection::Connection;
+use std::time::Duration;
+
+impl Client {
+    /// The broker that forwards to or is the controller; any other when it is not known.
+    async fn controller(&self) -> Result<Connection, Error> {
+        if self.metadata().controller.is_none() {
+            self.refresh(Topics::None, false).await?;
+        }
+        match self.metadata().controller {
+            Some(id) => self.broker(id).await,
+            None => self.any().await,
+        }
+    }
+}
+
+/// The protocol's form of a timeout.
+fn millis(timeout: Duration) -> i32 {
+    i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
+}

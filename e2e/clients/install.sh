@@ -1,0 +1,53 @@
+# Sourced by run.sh, after peers.sh: what each client needs, into the cache folder, once. What a list of requirements says is part of the
+# folder's name, so a changed list installs anew.
+
+# A Python environment for a client's requirements.txt; prints its folder.
+python_environment() { # client folder
+    local requirements=$1/requirements.txt environment
+    environment=$E2E_CACHE/python-$(basename "$1")-$(sha256sum "$requirements" | cut -c 1-12)
+    if [[ ! -e $environment/installed ]]; then
+        echo "installing $(paste -sd ' ' "$requirements") into $environment" >&2
+        rm -rf "$environment"
+        python3 -m venv "$environment" || die "python3 cannot make an environment: apt-get install python3-venv"
+        timeout 500 "$environment/bin/pip" install -q --disable-pip-version-check -r "$requirements" >&2 || die "pip could not install $requirements"
+        touch "$environment/installed"
+    fi
+    echo "$environment"
+}
+
+# The Java programs; prints the folder of their classes.
+java_classes() {
+    local sources=$CLIENTS_HOME/java classes
+    classes=$E2E_CACHE/java-$KAFKA_VERSION-$(cat "$sources"/*.java | sha256sum | cut -c 1-12)
+    if [[ ! -d $classes ]]; then
+        command -v javac >/dev/null || die "javac (17 or newer) is needed: apt-get install default-jdk-headless"
+        local staged
+        staged=$(mktemp -d "$E2E_CACHE/.classes.XXXXXX")
+        javac -d "$staged" -cp "$KAFKA_JARS/kafka-clients-$KAFKA_VERSION.jar" "$sources"/*.java >&2 || die "the Java programs do not compile"
+        mv -T "$staged" "$classes" 2>/dev/null || rm -rf "$staged" # another run was faster
+    fi
+    echo "$classes"
+}
+
+# kcat: the machine's own, or Debian's packages unpacked into the cache folder without installing them. Prints how to call it, or nothing.
+kcat_command() {
+    if command -v kcat; then
+        return
+    fi
+    local folder=$E2E_CACHE/kcat
+    if [[ ! -e $folder/installed ]]; then
+        command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 0
+        echo "unpacking kcat into $folder" >&2
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        (
+            cd "$folder"
+            timeout 200 apt-get download -q kcat librdkafka1 libyajl2 >/dev/null 2>&1 || exit 1
+            for package in *.deb; do dpkg-deb -x "$package" . || exit 1; done
+        ) || return 0
+        touch "$folder/installed"
+    fi
+    local libraries
+    libraries=$(dirname "$(find "$folder/usr/lib" -name 'librdkafka.so.1' | head -n 1)")
+    echo "env LD_LIBRARY_PATH=$libraries $folder/usr/bin/kcat"
+}

@@ -1,0 +1,168 @@
+"""Requests about versions, the cluster, topics and settings. A case is (name, answer, the error codes expected of Kafka or None)."""
+from data_cases import codes
+
+UNKNOWN_ID = b"unknown-topic-id"
+CLIENT = {"ClientSoftwareName": "differential", "ClientSoftwareVersion": "1"}
+
+
+def versions(side):
+    for v in side.versions("ApiVersions"):
+        yield f"ApiVersions v{v}", side.ask("ApiVersions", v, CLIENT), codes("NONE")
+    yield "ApiVersions v3: a client name with a space", side.ask("ApiVersions", 3, {**CLIENT, "ClientSoftwareName": "a b"}), codes("INVALID_REQUEST")
+    yield "ApiVersions v3: no client name", side.ask("ApiVersions", 3, {}), codes("INVALID_REQUEST")
+    # A client that is newer than the broker: the answer is of version 0, whatever was asked.
+    frame = side.protocol.header(18, 99, flexible=True) + side.protocol.encode("ApiVersionsRequest", 3, CLIENT)
+    yield "ApiVersions v99", side.frame(frame, "ApiVersions", 0), codes("UNSUPPORTED_VERSION")
+
+
+def metadata(side):
+    side.create("metadata", 3)
+    for v in side.versions("Metadata"):
+        def case(name, expected, topics, own=False, v=v, **fields):
+            answer = side.ask("Metadata", v, {"Topics": topics, "AllowAutoTopicCreation": False, **fields})
+            if isinstance(answer, dict):
+                for topic in answer["Topics"]:
+                    topic["Partitions"].sort(key=lambda p: p["PartitionIndex"])
+                if own:  # there may be topics of others
+                    answer["Topics"] = sorted((t for t in answer["Topics"] if t["Name"] == side.name("metadata")), key=lambda t: t["Name"])
+            return f"Metadata v{v}: {name}", answer, expected if expected is None else codes(*expected)
+        yield case("all topics", None, [] if v == 0 else None, own=True)
+        if v >= 1:
+            yield case("no topics", None, [])
+        yield case("a topic", ["NONE"], [{"Name": side.name("metadata")}])
+        if v >= 4:  # before, asking creates
+            yield case("an unknown topic", ["UNKNOWN_TOPIC_OR_PARTITION"], [{"Name": side.name("nowhere")}])
+            yield case("a known and an unknown topic", None, [{"Name": side.name("metadata")}, {"Name": side.name("nowhere")}])
+            yield case("a topic twice", None, [{"Name": side.name("metadata")}] * 2)
+        yield case("an invalid name", ["INVALID_TOPIC_EXCEPTION"], [{"Name": "bad name"}])
+        yield case("an empty name", None, [{"Name": ""}])
+        if v >= 8:
+            yield case("allowed operations", None, [{"Name": side.name("metadata")}],
+                       IncludeTopicAuthorizedOperations=True, **({"IncludeClusterAuthorizedOperations": True} if v <= 10 else {}))
+        if v >= 10:
+            yield case("by id", None, [{"TopicId": side.ids["metadata"], "Name": None}])
+            yield case("by an unknown id", None, [{"TopicId": UNKNOWN_ID, "Name": None}])
+            yield case("by neither name nor id", None, [{"Name": None}])
+            yield case("by name and id", None, [{"TopicId": side.ids["metadata"], "Name": side.name("metadata")}])
+    for v in side.versions("DescribeCluster"):
+        for endpoint in (1, 2, 9) if v >= 1 else (1,):
+            yield f"DescribeCluster v{v}: endpoint type {endpoint}", side.ask("DescribeCluster", v, {"EndpointType": endpoint}), None
+        yield f"DescribeCluster v{v}: allowed operations", side.ask("DescribeCluster", v, {"IncludeClusterAuthorizedOperations": True, "EndpointType": 1}), None
+    for name, topics, limit, cursor in (("a topic", ["metadata"], 2_000, None), ("in pages", ["metadata"], 2, None),
+                                        ("the second page", ["metadata"], 2, ("metadata", 2)), ("an unknown topic", ["nowhere"], 2_000, None),
+                                        ("both", ["metadata", "nowhere"], 2_000, None), ("a limit of 0", ["metadata"], 0, None),
+                                        ("a cursor beyond the last", ["metadata"], 2_000, ("metadata", 9)),
+                                        ("a negative cursor", ["metadata"], 2_000, ("metadata", -1))):
+        yield f"DescribeTopicPartitions: {name}", side.ask("DescribeTopicPartitions", 0, {
+            "Topics": [{"Name": side.name(t)} for t in topics], "ResponsePartitionLimit": limit,
+            "Cursor": cursor and {"TopicName": side.name(cursor[0]), "PartitionIndex": cursor[1]}}), None
+    for v in side.versions("DescribeLogDirs"):
+        for hint in ("metadata", "nowhere"):
+            answer = side.ask("DescribeLogDirs", v, {"Topics": [{"Topic": side.name(hint), "Partitions": [0, 2]}]})
+            if isinstance(answer, dict):
+                for topic in (t for result in answer["Results"] for t in result["Topics"]):
+                    topic["Partitions"].sort(key=lambda p: p["PartitionIndex"])
+            yield f"DescribeLogDirs v{v}: {hint}", answer, None
+    for v in side.versions("FindCoordinator"):
+        key = {"Key": "k", "CoordinatorKeys": ["k"]}
+        if v >= 1:
+            yield f"FindCoordinator v{v}: a bad type", side.ask("FindCoordinator", v, {**key, "KeyType": 9}), codes("INVALID_REQUEST")
+        if v >= 4:
+            yield f"FindCoordinator v{v}: no keys", side.ask("FindCoordinator", v, {"KeyType": 0}), None
+
+
+def topics(side):
+    side.create("exists", 2)
+    name = side.name
+
+    def topic(hint, partitions=1, replicas=1, **fields):
+        return {"Name": name(hint), "NumPartitions": partitions, "ReplicationFactor": replicas, **fields}
+
+    def setting(key, value):
+        return {"Configs": [{"Name": key, "Value": value}]}
+    by_hand = {"NumPartitions": -1, "ReplicationFactor": -1}
+    requests = (("validate only", [topic("new")]), ("exists", [topic("exists")]), ("an invalid name", [{**topic("new"), "Name": "bad name"}]),
+                ("an empty name", [{**topic("new"), "Name": ""}]), ("too many replicas", [topic("new", 1, 9)]), ("0 replicas", [topic("new", 1, 0)]),
+                ("0 partitions", [topic("new", 0)]), ("-2 partitions", [topic("new", -2)]), ("a setting", [topic("new", **setting("retention.ms", "5"))]),
+                ("an unknown setting", [topic("new", **setting("no.such", "5"))]), ("a bad value", [topic("new", **setting("retention.ms", "x"))]),
+                ("a null value", [topic("new", **setting("retention.ms", None))]), ("the same twice", [topic("new"), topic("new")]), ("none", []),
+                ("by hand", [{**topic("new"), **by_hand, "Assignments": [{"PartitionIndex": 0, "BrokerIds": [1]}]}]),
+                ("by hand and by number", [topic("new", Assignments=[{"PartitionIndex": 0, "BrokerIds": [1]}])]),
+                ("by hand, an unknown broker", [{**topic("new"), **by_hand, "Assignments": [{"PartitionIndex": 0, "BrokerIds": [99]}]}]),
+                ("by hand, from 1", [{**topic("new"), **by_hand, "Assignments": [{"PartitionIndex": 1, "BrokerIds": [1]}]}]),
+                ("by hand, no brokers", [{**topic("new"), **by_hand, "Assignments": [{"PartitionIndex": 0, "BrokerIds": []}]}]))
+    for v in side.versions("CreateTopics"):
+        for what, asked in requests:
+            yield f"CreateTopics v{v}: {what}", side.ask("CreateTopics", v, {"Topics": asked, "timeoutMs": 10_000, "validateOnly": True}), None
+        if v >= 4:
+            yield f"CreateTopics v{v}: counts left to the broker", side.ask("CreateTopics", v, {
+                "Topics": [topic("new", -1, -1)], "timeoutMs": 10_000, "validateOnly": True}), None
+    for v in side.versions("CreatePartitions"):
+        for what, hint, count, hand in (("validate only", "exists", 5, None), ("fewer", "exists", 1, None), ("as many", "exists", 2, None),
+                                        ("an unknown topic", "nowhere", 3, None), ("0", "exists", 0, None), ("by hand", "exists", 3, [[1]]),
+                                        ("by hand, too few", "exists", 4, [[1]]), ("by hand, an unknown broker", "exists", 3, [[99]]),
+                                        ("by hand, no brokers", "exists", 3, [[]])):
+            one = {"Name": name(hint), "Count": count, "Assignments": hand and [{"BrokerIds": b} for b in hand]}
+            yield f"CreatePartitions v{v}: {what}", side.ask("CreatePartitions", v, {"Topics": [one], "TimeoutMs": 10_000, "ValidateOnly": True}), None
+        twice = [{"Name": name("exists"), "Count": c, "Assignments": None} for c in (5, 6)]
+        yield f"CreatePartitions v{v}: the same twice", side.ask("CreatePartitions", v, {"Topics": twice, "TimeoutMs": 10_000, "ValidateOnly": True}), None
+    for v in side.versions("DeleteTopics"):
+        if v < 6:
+            for what, names in (("unknown", [name("nowhere")]), ("the same unknown twice", [name("nowhere")] * 2), ("none", [])):
+                yield f"DeleteTopics v{v}: {what}", side.ask("DeleteTopics", v, {"TopicNames": names, "TimeoutMs": 10_000}), None
+        else:
+            for what, asked in (("unknown", [{"Name": name("nowhere")}]), ("unknown by id", [{"Name": None, "TopicId": UNKNOWN_ID}]),
+                                ("by name and id", [{"Name": name("exists"), "TopicId": side.ids["exists"]}]), ("by neither", [{"Name": None}]), ("none", [])):
+                yield f"DeleteTopics v{v}: {what}", side.ask("DeleteTopics", v, {"Topics": asked, "TimeoutMs": 10_000}), None
+            yield f"DeleteTopics v{v}: a topic by id", side.ask("DeleteTopics", v, {
+                "Topics": [{"Name": None, "TopicId": side.ids["exists"]}], "TimeoutMs": 10_000}), codes("NONE")
+
+
+TOPIC, BROKER = 2, 4
+
+
+def configs(side):
+    topic = side.name("configs")
+    side.create("configs", retention_ms=4711)
+    resources = (("some of a topic", TOPIC, topic, ["retention.ms", "cleanup.policy", "compression.type"]),
+                 ("an unknown setting", TOPIC, topic, ["no.such"]), ("no settings", TOPIC, topic, []),
+                 ("an unknown topic", TOPIC, side.name("nowhere"), None), ("an invalid topic", TOPIC, "bad name", None),
+                 ("some of the broker", BROKER, "1", ["message.max.bytes", "num.partitions", "auto.create.topics.enable"]),
+                 ("an unknown broker", BROKER, "99", ["num.partitions"]), ("a broker that is no number", BROKER, "x", ["num.partitions"]),
+                 ("the default of all brokers", BROKER, "", None), ("an unknown type", 99, "x", None), ("an empty topic", TOPIC, "", None))
+    for v in side.versions("DescribeConfigs"):
+        for what, kind, name, keys in resources:
+            answer = side.ask("DescribeConfigs", v, {"Resources": [{"ResourceType": kind, "ResourceName": name, "ConfigurationKeys": keys}],
+                                                     "IncludeSynonyms": True, "IncludeDocumentation": v >= 3})
+            yield f"DescribeConfigs v{v}: {what}", by_name(answer), None
+    yield "DescribeConfigs v4: all of a topic", by_name(side.ask("DescribeConfigs", 4, {
+        "Resources": [{"ResourceType": TOPIC, "ResourceName": topic, "ConfigurationKeys": None}]})), codes("NONE")
+    SET, DELETE, APPEND, SUBTRACT = range(4)
+    changes = (("set", [("retention.ms", SET, "5")]), ("delete", [("retention.ms", DELETE, None)]), ("append", [("cleanup.policy", APPEND, "compact")]),
+               ("subtract", [("cleanup.policy", SUBTRACT, "compact")]), ("append to a number", [("retention.ms", APPEND, "5")]),
+               ("a bad value", [("retention.ms", SET, "x")]), ("an unknown setting", [("no.such", SET, "x")]), ("delete an unknown setting", [("no.such", DELETE, None)]),
+               ("set to null", [("retention.ms", SET, None)]), ("an unknown operation", [("retention.ms", 9, "5")]),
+               ("the same twice", [("retention.ms", SET, "5"), ("retention.ms", SET, "6")]), ("nothing", []))
+    for v in side.versions("IncrementalAlterConfigs"):
+        for what, ops in changes:
+            one = {"ResourceType": TOPIC, "ResourceName": topic, "Configs": [{"Name": n, "ConfigOperation": o, "Value": x} for n, o, x in ops]}
+            yield f"IncrementalAlterConfigs v{v}: {what}", side.ask("IncrementalAlterConfigs", v, {"Resources": [one], "ValidateOnly": True}), None
+        for what, kind, name in (("an unknown topic", TOPIC, side.name("nowhere")), ("an unknown type", 99, "x"), ("an unknown broker", BROKER, "99"),
+                                 ("a broker that is no number", BROKER, "x")):
+            one = {"ResourceType": kind, "ResourceName": name, "Configs": [{"Name": "retention.ms", "ConfigOperation": SET, "Value": "5"}]}
+            yield f"IncrementalAlterConfigs v{v}: {what}", side.ask("IncrementalAlterConfigs", v, {"Resources": [one], "ValidateOnly": True}), None
+        one = {"ResourceType": TOPIC, "ResourceName": topic, "Configs": [{"Name": "retention.ms", "ConfigOperation": SET, "Value": "5"}]}
+        yield f"IncrementalAlterConfigs v{v}: a topic twice", side.ask("IncrementalAlterConfigs", v, {"Resources": [one, one], "ValidateOnly": True}), None
+    for v in side.versions("AlterConfigs"):
+        for what, name, entries in (("set", topic, [("retention.ms", "5")]), ("a bad value", topic, [("retention.ms", "x")]),
+                                    ("an unknown setting", topic, [("no.such", "5")]), ("set to null", topic, [("retention.ms", None)]), ("nothing", topic, []),
+                                    ("an unknown topic", side.name("nowhere"), [("retention.ms", "5")])):
+            one = {"ResourceType": TOPIC, "ResourceName": name, "Configs": [{"Name": n, "Value": x} for n, x in entries]}
+            yield f"AlterConfigs v{v}: {what}", side.ask("AlterConfigs", v, {"Resources": [one], "ValidateOnly": True}), None
+
+
+def by_name(answer):
+    if isinstance(answer, dict):
+        for result in answer["Results"]:
+            result["Configs"].sort(key=lambda c: c["Name"])
+    return answer
