@@ -89,6 +89,7 @@ mod tests {
 
     fn request(id: i64, epoch: i16) -> InitProducerIdRequest {
         InitProducerIdRequest::default()
+            .with_transactional_id(None)
             .with_producer_id(ProducerId(id))
             .with_producer_epoch(epoch)
     }

@@ -30,6 +30,9 @@ const SPECIAL_SINCE: [(i64, i16); 4] = [
 
 const READ_COMMITTED: i8 = 1;
 
+/// The first version whose answer has a leader epoch.
+const WITH_EPOCH: i16 = 4;
+
 /// A position and how it was found.
 struct Found {
     offset: i64,
@@ -68,7 +71,7 @@ pub async fn handle(call: &Call, request: ListOffsetsRequest) -> Reply<ListOffse
             };
             answer
                 .partitions
-                .push(entry(&topic.name, partition, result));
+                .push(entry(&topic.name, partition, result, call.version));
         }
         answer.name = topic.name;
         response.topics.push(answer);
@@ -80,6 +83,7 @@ fn entry(
     topic: &TopicName,
     partition: &ListOffsetsPartition,
     result: Result<Found, Refused>,
+    version: i16,
 ) -> ListOffsetsPartitionResponse {
     let mut entry = ListOffsetsPartitionResponse::default();
     entry.partition_index = partition.partition_index;
@@ -97,7 +101,9 @@ fn entry(
     });
     entry.offset = found.offset;
     entry.timestamp = found.timestamp_ms;
-    entry.leader_epoch = found.leader_epoch;
+    if version >= WITH_EPOCH {
+        entry.leader_epoch = found.leader_epoch;
+    }
     entry
 }
 
@@ -169,7 +175,8 @@ mod tests {
     fn what_is_not_found_is_minus_one_everywhere() {
         let partition = ListOffsetsPartition::default();
         let topic = TopicName(text("t"));
-        let entry = entry(&topic, &partition, Err(ErrorCode::FencedLeaderEpoch.into()));
+        let refused = Err(ErrorCode::FencedLeaderEpoch.into());
+        let entry = entry(&topic, &partition, refused, WITH_EPOCH);
         assert_eq!(entry.error_code, code(ErrorCode::FencedLeaderEpoch));
         assert_eq!(
             (entry.offset, entry.timestamp, entry.leader_epoch),

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 async fn init(client: &mut Client, version: i16) -> i64 {
     let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
         .with_producer_id(ProducerId(-1))
         .with_transaction_timeout_ms(60_000);
     let response = client.ask(version, &request).await;
@@ -63,6 +64,7 @@ async fn who_wants_a_higher_epoch_gets_a_new_id() {
     let mut client = broker.connect().await;
     let id = init(&mut client, 4).await;
     let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
         .with_producer_id(ProducerId(id))
         .with_producer_epoch(0);
     let response = client.ask(4, &request).await;
