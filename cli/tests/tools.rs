@@ -3,6 +3,7 @@
 use expect_test::{Expect, expect};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn tools(args: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_millrace-tools"))
@@ -243,13 +244,15 @@ fn a_topic_lives_as_the_quickstart_has_it() {
         "",
     );
     assert_eq!(altered.1, "Completed updating config for topic TOPIC.\n");
-    let configs = run(&["kafka-configs", "--describe", "--topic", &topic], "").1;
-    assert!(
-        configs.contains(
-            "\n  retention.ms=1000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=1000"
-        ),
-        "{configs}"
-    );
+    // A broker may learn of it a moment after the controller has answered.
+    let give_up = Instant::now() + Duration::from_secs(30);
+    loop {
+        let configs = run(&["kafka-configs", "--describe", "--topic", &topic], "").1;
+        if configs.contains("\n  retention.ms=1000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=1000") {
+            break;
+        }
+        assert!(Instant::now() < give_up, "{configs}");
+    }
     let deleted = run(&["kafka-topics", "--delete", "--topic", &topic], "");
     assert_eq!((deleted.0, deleted.1.as_str()), (0, ""), "{}", deleted.2);
     let gone = run(&["kafka-topics", "--describe", "--topic", &topic], "");

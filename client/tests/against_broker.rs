@@ -242,12 +242,24 @@ async fn topics_are_made_grown_described_and_deleted() {
         .alter_configs(&resource, &[set], false)
         .await
         .expect("altered");
-    let entries = client.describe_configs(&resource).await.expect("described");
-    let retention = entries
-        .iter()
-        .find(|entry| entry.name == "retention.ms")
-        .expect("known");
-    assert_eq!(retention.value.as_deref(), Some("1234"));
+    // A broker may learn of it a moment after the controller has answered.
+    let give_up = Instant::now() + Duration::from_secs(30);
+    loop {
+        let entries = client.describe_configs(&resource).await.expect("described");
+        let retention = entries
+            .iter()
+            .find(|entry| entry.name == "retention.ms")
+            .expect("known");
+        if retention.value.as_deref() == Some("1234") {
+            break;
+        }
+        assert!(
+            Instant::now() < give_up,
+            "retention.ms is still {:?}",
+            retention.value
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let unknown = AlterConfig::Set("no.such".to_owned(), "1".to_owned());
     let refused = client
         .alter_configs(&resource, &[unknown], false)
