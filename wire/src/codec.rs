@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 /// (strings, bytes, records) shares the memory of `body`.
 pub fn decode_request<R: Request>(body: &mut Bytes, version: i16) -> Result<R, Error> {
     let api = api_of::<R>(version)?;
-    check::request(api, version, body)?;
+    let request_bytes = check::request(api, version, body)?;
+    body.truncate(request_bytes);
     decode(body, api.request_name(), version)
 }
 
@@ -53,7 +54,10 @@ pub fn encode_request<R: Request>(
     let begin =
         |body_bytes| frame::begin_request(api, version, correlation_id, client_id, body_bytes);
     let (frame, body_start) = encode(api, version, request, begin)?;
-    debug_assert_eq!(check::request(api, version, &frame[body_start..]), Ok(()));
+    debug_assert_eq!(
+        check::request(api, version, &frame[body_start..]),
+        Ok(frame.len() - body_start)
+    );
     Ok(frame)
 }
 

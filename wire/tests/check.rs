@@ -4,10 +4,11 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use millrace_wire::check::{self, Problem, decoded_limit_bytes};
-use millrace_wire::messages::traits::Request;
+use millrace_wire::messages::traits::{Encodable, Request};
 use millrace_wire::messages::{
     ApiVersionsRequest, ConsumerGroupHeartbeatRequest, DescribeTopicPartitionsRequest,
-    FetchRequest, MetadataRequest, OffsetFetchRequest, ProduceRequest,
+    FetchRequest, HeartbeatRequest, HeartbeatResponse, MetadataRequest, OffsetFetchRequest,
+    ProduceRequest,
 };
 use millrace_wire::{ApiKey, Error, decode_request};
 
@@ -115,12 +116,29 @@ fn a_string_ends_within_the_body() {
 }
 
 #[test]
-fn nothing_may_follow() {
+fn what_follows_a_request_is_passed_over() {
     passes::<MetadataRequest>(0, b"\x00\x00\x00\x00");
-    assert_eq!(
-        refused::<MetadataRequest>(0, b"\x00\x00\x00\x00\x00"),
-        ("Topics", Problem::Trailing(1))
-    );
+    passes::<MetadataRequest>(0, b"\x00\x00\x00\x00\x00");
+    // All topics, as librdkafka asks for them.
+    passes::<MetadataRequest>(13, b"\x00\x01\x00\x00\x00\x00\x00");
+}
+
+#[test]
+fn nothing_may_follow_an_answer() {
+    let version = 0;
+    let answer = HeartbeatResponse::default();
+    let mut body = BytesMut::new();
+    answer
+        .encode(&mut body, version)
+        .expect("it can be written");
+    let mut whole = body.clone().freeze();
+    millrace_wire::decode_response::<HeartbeatRequest>(&mut whole, version).expect("it is whole");
+    body.extend_from_slice(b"\x00");
+    let refused = millrace_wire::decode_response::<HeartbeatRequest>(&mut body.freeze(), version);
+    let Err(Error::Malformed { problem, .. }) = refused else {
+        panic!("a byte follows: {refused:?}");
+    };
+    assert_eq!(problem, Problem::Trailing(1));
 }
 
 #[test]

@@ -85,7 +85,8 @@ pub fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
 async fn create_missing(call: &Call, topics: &[MetadataRequestTopic], is_allowed: bool) {
     let broker = &call.broker;
     let image = broker.metadata.image();
-    let names = topics.iter().filter_map(|topic| topic.name.as_ref());
+    let by_name = topics.iter().filter(|topic| topic.topic_id.is_nil());
+    let names = by_name.filter_map(|topic| topic.name.as_ref());
     let missing: Vec<&TopicName> = names
         .filter(|name| image.topic(name).is_none() && topic_name::check(name).is_ok())
         .collect();
@@ -116,14 +117,16 @@ pub struct Answer<'a> {
 
 impl Answer<'_> {
     fn asked(&self, topic: &MetadataRequestTopic, version: i16) -> MetadataResponseTopic {
-        let found = match &topic.name {
+        // A client that asks by id leaves the name empty, or null.
+        let name = topic.name.as_ref().filter(|_| topic.topic_id.is_nil());
+        let found = match name {
             Some(name) => self.image.topic(name),
             None => self.image.topic_by_id(&topic.topic_id),
         };
         if let Some(found) = found {
             return self.topic(found);
         }
-        let error = match &topic.name {
+        let error = match name {
             Some(name) if topic_name::check(name).is_err() => ErrorCode::InvalidTopicException,
             Some(_) => ErrorCode::UnknownTopicOrPartition,
             None => ErrorCode::UnknownTopicId,
@@ -132,8 +135,8 @@ impl Answer<'_> {
         response.error_code = code(error);
         // Null only where the version has it.
         response.name = match version {
-            ..12 => Some(topic.name.clone().unwrap_or_default()),
-            _ => topic.name.clone(),
+            ..12 => Some(name.cloned().unwrap_or_default()),
+            _ => name.cloned(),
         };
         response.topic_id = topic.topic_id;
         response

@@ -3,7 +3,8 @@
 //! The decoders allocate by the counts that they read. So this comes before them, walks once over the body, allocates
 //! nothing, and lets pass only what is a whole message of its version: each length within the bytes that remain (an
 //! array's by the least size of its elements), strings in UTF-8, nulls where the version has them, tagged fields of exactly
-//! the size they say and in ascending order, no more of anything than Kafka takes itself, and nothing left over.
+//! the size they say and in ascending order, no more of anything than Kafka takes itself, and after an answer nothing
+//! left over.
 //!
 //! What passes can still grow when it is decoded: an element of two bytes may become a structure of a hundred. The walk adds
 //! up what the structures will need and stops at [`decoded_limit_bytes`]. Strings and bytes need nothing: they share the
@@ -88,17 +89,24 @@ const NEXT_UNKNOWN_TAG_BYTES: usize = 96;
 /// An element of an array of strings or bytes: a handle on the body's memory, which is optional at most.
 const HANDLE_BYTES: usize = size_of::<Option<bytes::Bytes>>();
 
-/// Whether the bytes are a whole request of this api and version.
-pub fn request(api: ApiKey, version: i16, body: &[u8]) -> Result<(), Error> {
-    message(&schema::REQUESTS[api as usize], api, version, body)
+/// How many of the bytes are a request of this api and version. What follows it means nothing: Kafka passes over it, and
+/// librdkafka's request for the metadata of all topics (version 9 and later) has three bytes too many.
+pub fn request(api: ApiKey, version: i16, body: &[u8]) -> Result<usize, Error> {
+    message(&schema::REQUESTS[api as usize], api, version, body, false)
 }
 
 /// Whether the bytes are a whole answer of this api and version.
 pub fn response(api: ApiKey, version: i16, body: &[u8]) -> Result<(), Error> {
-    message(&schema::RESPONSES[api as usize], api, version, body)
+    message(&schema::RESPONSES[api as usize], api, version, body, true).map(|_| ())
 }
 
-fn message(message: &Message, api: ApiKey, version: i16, body: &[u8]) -> Result<(), Error> {
+fn message(
+    message: &Message,
+    api: ApiKey,
+    version: i16,
+    body: &[u8],
+    is_whole: bool,
+) -> Result<usize, Error> {
     if !api.versions().contains(&version) {
         return Err(Error::UnsupportedVersion { api, version });
     }
@@ -114,8 +122,8 @@ fn message(message: &Message, api: ApiKey, version: i16, body: &[u8]) -> Result<
     let walked = walk
         .fields(message.fields)
         .and_then(|()| match walk.cursor.remaining() {
-            0 => Ok(()),
-            bytes => Err(Problem::Trailing(bytes)),
+            bytes if bytes > 0 && is_whole => Err(Problem::Trailing(bytes)),
+            _ => Ok(walk.cursor.position()),
         });
     walked.map_err(|problem| Error::Malformed {
         message: message.name,
