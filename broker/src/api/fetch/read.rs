@@ -168,6 +168,8 @@ async fn one(partition: Partition, limits: &Limits, left: u64, is_first: bool) -
     let mut data = PartitionData::default();
     data.partition_index = key.partition;
     data.records = Some(Bytes::new());
+    // Told to those who read committed records only.
+    data.aborted_transactions = None;
     match state {
         State::Refused(error) => refuse(&mut data, error),
         State::Diverges { led, epoch, end } => {
