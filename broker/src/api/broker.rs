@@ -5,12 +5,12 @@ use super::init_producer_id::ProducerIds;
 use super::refusal::Refused;
 use crate::budget::Budget;
 use crate::complaints::Complaints;
-use crate::config::{BrokerConfig, DynamicSettings, Level};
-use crate::metadata::{self, Command, Image, Output, Resource};
+use crate::config::BrokerConfig;
+use crate::metadata::{self, Command, Output};
 use crate::metrics::Metrics;
-use crate::replicas::Replicas;
+use crate::replicas::{Effective, Replicas};
 use millrace_wire::ErrorCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,7 @@ pub struct BrokerParts {
 pub struct Broker {
     /// As it was started; see [`Broker::config`].
     pub started_with: Arc<BrokerConfig>,
+    effective: Mutex<Effective>,
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
@@ -51,6 +52,7 @@ impl Broker {
     pub fn new(parts: BrokerParts) -> Broker {
         let slots = parts.config.max_incremental_fetch_session_cache_slots;
         Broker {
+            effective: Mutex::new(Effective::new(parts.config.clone())),
             started_with: parts.config,
             cluster_id: parts.cluster_id,
             metadata: parts.metadata,
@@ -78,13 +80,14 @@ impl Broker {
     }
 
     /// The configuration in effect, with what was set while the broker runs.
-    pub fn config(&self) -> BrokerConfig {
+    pub fn config(&self) -> Arc<BrokerConfig> {
         let image = self.metadata.image();
-        let stored = |resource, level| stored(&image, &resource, level);
-        self.started_with.with_dynamic(
-            &stored(Resource::Broker(self.id()), Level::Broker),
-            &stored(Resource::AllBrokers, Level::Cluster),
-        )
+        let mut effective = self
+            .effective
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        effective.follow(&image);
+        effective.now().clone()
     }
 }
 
@@ -95,13 +98,4 @@ pub fn deadline(timeout_ms: i32) -> Instant {
         Ok(ms) => Duration::from_millis(ms),
     };
     Instant::now() + timeout
-}
-
-fn stored(image: &Image, resource: &Resource, level: Level) -> DynamicSettings {
-    let configs = image.configs(resource);
-    let pairs = configs
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    DynamicSettings::from_stored(pairs, level).0
 }

@@ -6,6 +6,7 @@ use super::change::{
     ResourceRecord, Snapshot, TopicRecord,
 };
 use super::machine::Fault;
+use crate::config::topic_name::collision_key;
 use crate::raft::ports::GroupId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -105,11 +106,12 @@ impl Image {
         if !name.contains(['.', '_']) {
             return None;
         }
-        let flat = |name: &str| name.replace('.', "_");
-        let wanted = flat(name);
+        let wanted = collision_key(name);
         self.topics
             .keys()
-            .find(|other| other.len() == name.len() && *other != name && flat(other) == wanted)
+            .find(|other| {
+                other.len() == name.len() && *other != name && collision_key(other) == wanted
+            })
             .map(String::as_str)
     }
 

@@ -1,9 +1,10 @@
 //! One step from an image of the metadata to the engine.
 
+use super::effective::Effective;
 use super::topic::{HostedTopic, Hosting};
-use crate::config::{self, BrokerConfig, DynamicSettings, Level, TopicSettings};
+use crate::config::{self, BrokerConfig, TopicSettings};
 use crate::engine::Engine;
-use crate::metadata::{self, BrokerId, Command, Image, Resource, Topic};
+use crate::metadata::{self, BrokerId, Command, Image, Topic};
 use crate::metrics::Metrics;
 use crate::partition::TopicConfig;
 use crate::raft::ports::GroupId;
@@ -15,13 +16,11 @@ pub struct Follower {
     engine: Arc<Engine>,
     metadata: metadata::Handle,
     runtime: tokio::runtime::Handle,
-    /// As it was started; what was set since is in the image.
-    config: Arc<BrokerConfig>,
+    /// With it the hosted topics' settings were computed.
+    config: Effective,
     broker: BrokerId,
     metrics: Arc<Metrics>,
     hosted: HashMap<Arc<str>, Arc<HostedTopic>>,
-    /// With which the hosted topics' settings were computed.
-    defaults: Option<(DynamicSettings, DynamicSettings)>,
 }
 
 impl Follower {
@@ -37,19 +36,15 @@ impl Follower {
             metadata,
             runtime: tokio::runtime::Handle::current(),
             broker: config.node_id,
-            config,
+            config: Effective::new(config),
             metrics,
             hosted: HashMap::new(),
-            defaults: None,
         }
     }
 
     pub fn step(&mut self, image: &Image) -> Hosting {
-        let is_same = self.take_defaults(image);
-        let config = match &self.defaults {
-            Some((broker, cluster)) => self.config.with_dynamic(broker, cluster),
-            None => (*self.config).clone(),
-        };
+        let is_same = !self.config.follow(image);
+        let config = self.config.now().clone();
         let changed = image.topics.values().filter(|topic| {
             !is_same
                 || self.hosted.get(topic.name.as_str()).is_none_or(|hosted| {
@@ -82,29 +77,6 @@ impl Follower {
             names: names.collect(),
             topics: self.hosted.clone(),
         }
-    }
-
-    /// True when the brokers' own settings are what they were.
-    fn take_defaults(&mut self, image: &Image) -> bool {
-        let read = |resource: Resource, level| {
-            let configs = image.configs(&resource);
-            let pairs = configs
-                .into_iter()
-                .flatten()
-                .map(|(n, v)| (n.as_str(), v.as_str()));
-            let (settings, passed_over) = DynamicSettings::from_stored(pairs, level);
-            for error in passed_over {
-                tracing::warn!(%error, "a stored broker setting is passed over");
-            }
-            settings
-        };
-        let defaults = Some((
-            read(Resource::Broker(self.broker), Level::Broker),
-            read(Resource::AllBrokers, Level::Cluster),
-        ));
-        let is_same = self.defaults == defaults;
-        self.defaults = defaults;
-        is_same
     }
 
     fn is_mine(&self, replicas: &[BrokerId]) -> bool {

@@ -4,9 +4,11 @@
 //! [`Replicas`] is where requests find a partition. It follows the image by a moment; who has changed the metadata and wants to
 //! see the effect waits with [`Replicas::caught_up`].
 
+mod effective;
 mod follow;
 mod topic;
 
+pub use effective::Effective;
 pub use topic::{HostedTopic, Hosting};
 
 use crate::config::BrokerConfig;
