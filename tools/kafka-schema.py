@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Writes wire/schema/kafka-4.4.txt from the message schemas inside a kafka-clients jar.
+"""Writes wire/schema/kafka-4.4.txt from the message schemas inside a kafka-clients jar, and wire/schema/group-records-4.4.txt
+from those of the records that a group coordinator writes.
 
     mvn dependency:copy -Dartifact=org.apache.kafka:kafka-clients:4.4.0 -DoutputDirectory=target/java
     tools/kafka-schema.py target/java/kafka-clients-4.4.0.jar > wire/schema/kafka-4.4.txt
+    mvn dependency:copy -Dartifact=org.apache.kafka:kafka-group-coordinator:4.4.0 -DoutputDirectory=target/java
+    tools/kafka-schema.py target/java/kafka-group-coordinator-4.4.0.jar > wire/schema/group-records-4.4.txt
 
 Only facts are taken over: names, types, versions, tags, defaults. The notation is explained at the head of the table, and
 wire/build.rs reads it.
@@ -26,12 +29,19 @@ HEAD = """\
 # field is left out of versions that lack it; any other makes encoding fail there, unless it has its default.
 """
 
+RECORDS_HEAD = """\
+# The records that Apache Kafka 4.4 keeps in __consumer_offsets. Written by tools/kafka-schema.py from the schemas inside
+# kafka-group-coordinator-4.4.0.jar. The notation is that of kafka-4.4.txt, with a record's key and value instead of an api's
+# request and response: the number after `record` is what the first two bytes of a key say, and the first two bytes of a value
+# are its version.
+"""
 
-def load(jar):
+
+def load(jar, kinds):
     messages = {}
     with zipfile.ZipFile(jar) as archive:
         for name in sorted(archive.namelist()):
-            if re.fullmatch(r"common/message/\w+(Request|Response)\.json", name):
+            if re.fullmatch(rf"common/message/\w+({kinds})\.json", name):
                 text = archive.read(name).decode()
                 text = re.sub(r"^\s*//.*$", "", text, flags=re.M)
                 message = json.loads(text)
@@ -40,14 +50,15 @@ def load(jar):
 
 
 def field_line(field, depth):
-    versions = field.get("versions")
+    # A field may say only in which versions it is tagged.
+    versions = field.get("versions", field.get("taggedVersions"))
     words = [field["name"], field["type"], versions]
     if "nullableVersions" in field:
         words.append(f"null={field['nullableVersions']}")
     if "tag" in field:
         words.append(f"tag={field['tag']}:{field['taggedVersions']}")
     if "default" in field:
-        default = str(field["default"])
+        default = "null" if field["default"] is None else str(field["default"])
         if isinstance(field["default"], bool):
             default = default.lower()
         if " " in default:
@@ -73,7 +84,8 @@ def message_lines(message):
              "fields", "commonStructs"}
     if extra := set(message) - known:
         raise SystemExit(f"{message['name']} says what this script does not know: {extra}")
-    print(f"{message['type']} {message['validVersions']} flexible={message.get('flexibleVersions', 'none')}")
+    kind = message["type"].removeprefix("coordinator-")
+    print(f"{kind} {message['validVersions']} flexible={message.get('flexibleVersions', 'none')}")
     for field in message.get("fields", []):
         field_line(field, 1)
     for struct in message.get("commonStructs", []):
@@ -83,7 +95,14 @@ def message_lines(message):
 
 
 def main():
-    messages = load(sys.argv[1])
+    apis = load(sys.argv[1], "Request|Response")
+    if apis:
+        print_apis(apis)
+    else:
+        print_records(load(sys.argv[1], "Key|Value"))
+
+
+def print_apis(messages):
     print(HEAD, end="")
     for key in sorted({key for key, _ in messages}):
         request = messages[key, "request"]
@@ -94,6 +113,15 @@ def main():
         print(f"\napi {key} {request['name'].removesuffix('Request')} {valid}")
         message_lines(request)
         message_lines(messages[key, "response"])
+
+
+def print_records(messages):
+    print(RECORDS_HEAD, end="")
+    for key in sorted({key for key, _ in messages}):
+        value = messages[key, "coordinator-value"]
+        print(f"\nrecord {key} {value['name'].removesuffix('Value')} {value['validVersions']}")
+        message_lines(messages[key, "coordinator-key"])
+        message_lines(value)
 
 
 main()

@@ -7,14 +7,33 @@ use std::fmt::Write;
 /// Structures nest as deep as this at most, which bounds the checker's recursion.
 const MAX_DEPTH: usize = 8;
 
-pub fn generate(apis: &[Api]) -> String {
+/// What the generated code calls its tables, and where the messages are.
+pub struct Names {
+    requests: &'static str,
+    responses: &'static str,
+    messages: &'static str,
+}
+
+pub const APIS: Names = Names {
+    requests: "REQUESTS",
+    responses: "RESPONSES",
+    messages: "crate::messages",
+};
+
+pub const GROUP_RECORDS: Names = Names {
+    requests: "KEYS",
+    responses: "VALUES",
+    messages: "crate::group_records",
+};
+
+pub fn generate(apis: &[Api], names: &Names) -> String {
     let mut code = String::new();
     for message in apis.iter().flat_map(|api| [&api.request, &api.response]) {
-        message_code(&mut code, message);
+        message_code(&mut code, message, names.messages);
     }
     for (name, message) in [
-        ("REQUESTS", (|api| &api.request) as fn(&Api) -> &Message),
-        ("RESPONSES", |api| &api.response),
+        (names.requests, (|api| &api.request) as fn(&Api) -> &Message),
+        (names.responses, |api| &api.response),
     ] {
         add!(code, "pub static {name}: [Message; {}] = [", apis.len());
         for api in apis {
@@ -32,7 +51,7 @@ pub fn generate(apis: &[Api]) -> String {
     code
 }
 
-fn message_code(code: &mut String, message: &Message) {
+fn message_code(code: &mut String, message: &Message, messages: &str) {
     let module = snake(&message.name);
     let upper = module.to_uppercase();
     bound(message, &message.fields, 0);
@@ -46,7 +65,7 @@ fn message_code(code: &mut String, message: &Message) {
         add!(
             code,
             "static {upper}_{}: Structure = Structure {{ fields: {fields}, min_bytes: &[{}], \
-             decoded_bytes: size_of::<crate::messages::{module}::{name}>() }};",
+             decoded_bytes: size_of::<{messages}::{module}::{name}>() }};",
             snake(name).to_uppercase(),
             sizes.join(", "),
         );

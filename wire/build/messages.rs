@@ -23,7 +23,8 @@ pub fn generate(apis: &[Api]) -> String {
             if OURS.contains(&api.key) {
                 add!(code, "pub mod {module} {{");
                 add!(code, "use crate::own::prelude::*;");
-                message_code(&mut code, api, message);
+                message_code(&mut code, message);
+                api_code(&mut code, api, message);
                 add!(code, "}}");
                 add!(code, "pub use {module}::{name};");
             } else {
@@ -37,14 +38,23 @@ pub fn generate(apis: &[Api]) -> String {
     code
 }
 
-fn message_code(code: &mut String, api: &Api, message: &Message) {
+/// The structures of a message, and how its versions are written.
+pub fn message_code(code: &mut String, message: &Message) {
     for structure in &message.structs {
         structure_code(code, message, &structure.name, &structure.fields);
         add!(code, "nullable_structure!({});", structure.name);
     }
     structure_code(code, message, &message.name, &message.fields);
-    let Message { name, .. } = message;
     let flexible = first_flexible(message);
+    add!(
+        code,
+        "fn form(version: i16) -> Form {{ Form {{ version, first_flexible: {flexible} }} }}"
+    );
+}
+
+/// What a message is to its api.
+fn api_code(code: &mut String, api: &Api, message: &Message) {
+    let Message { name, .. } = message;
     let is_request = std::ptr::eq(message, &api.request);
     let (request, key) = (&api.request.name, api.key);
     let header = match (is_request, key) {
@@ -53,10 +63,6 @@ fn message_code(code: &mut String, api: &Api, message: &Message) {
         (false, 18) => "{ let _ = version; 0 }",
         (false, _) => "i16::from(form(version).is_flexible())",
     };
-    add!(
-        code,
-        "fn form(version: i16) -> Form {{ Form {{ version, first_flexible: {flexible} }} }}"
-    );
     add!(code, "impl HeaderVersion for {name} {{");
     add!(
         code,

@@ -85,7 +85,27 @@ pub struct Field {
     pub entity: Option<String>,
 }
 
-pub fn parse(text: &str) -> Result<Vec<Api>, String> {
+/// How a table calls its pairs of messages, and how their names end.
+pub struct Notation {
+    pub pair: &'static str,
+    pub request: (&'static str, &'static str),
+    pub response: (&'static str, &'static str),
+}
+
+pub const APIS: Notation = Notation {
+    pair: "api",
+    request: ("request", "Request"),
+    response: ("response", "Response"),
+};
+
+/// The key of a record stands where an api has its request, the value where it has its response.
+pub const RECORDS: Notation = Notation {
+    pair: "record",
+    request: ("key", "Key"),
+    response: ("value", "Value"),
+};
+
+pub fn parse(text: &str, notation: &Notation) -> Result<Vec<Api>, String> {
     let lines: Vec<Line> = text
         .lines()
         .enumerate()
@@ -100,12 +120,16 @@ pub fn parse(text: &str) -> Result<Vec<Api>, String> {
     let mut rest = &lines[..];
     while let Some((line, after)) = rest.split_first() {
         rest = after;
-        let ["api", key, name, stable] = line.words[..] else {
-            return Err(line.error("not `api KEY NAME VERSIONS`"));
+        let pair = notation.pair;
+        let [word, key, name, stable] = line.words[..] else {
+            return Err(line.error(&format!("not `{pair} KEY NAME VERSIONS`")));
         };
-        let mut message = |kind: &str, suffix: &str| {
+        if word != pair {
+            return Err(line.error(&format!("not `{pair}`")));
+        }
+        let mut message = |(kind, suffix): (&str, &str)| {
             let Some((line, after)) = rest.split_first() else {
-                return Err(format!("api {name} has no {kind}"));
+                return Err(format!("{pair} {name} has no {kind}"));
             };
             let [word, versions, flexible] = line.words[..] else {
                 return Err(line.error("not `KIND VERSIONS flexible=VERSIONS`"));
@@ -124,8 +148,8 @@ pub fn parse(text: &str) -> Result<Vec<Api>, String> {
             message.fields = fields(&mut rest, 1, &mut message.structs)?;
             Ok(message)
         };
-        let request = message("request", "Request")?;
-        let response = message("response", "Response")?;
+        let request = message(notation.request)?;
+        let response = message(notation.response)?;
         apis.push(Api {
             key: line.located(key.parse().map_err(|_| "not a key".to_string()))?,
             name: name.to_string(),

@@ -9,6 +9,13 @@ pub enum Error {
     UnknownApiKey(i16),
     #[error("{api} has no version {version}: it has {:?}", .api.versions())]
     UnsupportedVersion { api: ApiKey, version: i16 },
+    #[error("{message} has no version {version}: it has 0 to {last}")]
+    UnknownRecordVersion {
+        /// As the schema names it: `OffsetCommitValue`.
+        message: &'static str,
+        version: i16,
+        last: i16,
+    },
     #[error("header: {field} {problem}")]
     Header {
         field: &'static str,
@@ -34,6 +41,13 @@ pub enum Error {
     #[error("{api} version {version} cannot be written: {reason}")]
     Unwritable {
         api: ApiKey,
+        version: i16,
+        reason: String,
+    },
+    /// Something is longer than its length can say.
+    #[error("{message} version {version} cannot be written: {reason}")]
+    UnwritableRecord {
+        message: &'static str,
         version: i16,
         reason: String,
     },

@@ -7,6 +7,7 @@
 //! - [`frame`]: frames and their headers; [`ApiKey`] and [`ErrorCode`];
 //! - [`messages`]: every request and answer, read with [`decode_request`] and written with [`encode_response`]. What Kafka's
 //!   schemas say is in `schema/kafka-4.4.txt` (from `tools/kafka-schema.py`), and `build.rs` makes code of it;
+//! - [`group_records`]: what is kept in `__consumer_offsets`, made of `schema/group-records-4.4.txt`;
 //! - [`check`]: verifies a message's bytes against Kafka's schema before they are decoded.
 //!
 //! **Invariant:** every length is checked against the bytes that remain before it is used, and nothing is allocated by a
@@ -22,6 +23,7 @@ pub mod control;
 mod error;
 mod error_code;
 pub mod frame;
+pub mod group_records;
 pub mod messages;
 mod own;
 pub mod record;

@@ -110,6 +110,32 @@ fn message(
     if !api.versions().contains(&version) {
         return Err(Error::UnsupportedVersion { api, version });
     }
+    walk(message, version, body, is_whole)
+}
+
+/// Whether the bytes are a whole key of the record at this place of the table.
+pub(crate) fn group_record_key(at: usize, version: i16) -> impl FnOnce(&[u8]) -> Result<(), Error> {
+    move |body| walk(&schema::group_records::KEYS[at], version, body, true).map(drop)
+}
+
+/// The same of a value, whose versions are 0 to `last`.
+pub(crate) fn group_record_value(
+    at: usize,
+    version: i16,
+    last: i16,
+) -> impl FnOnce(&[u8]) -> Result<(), Error> {
+    let value = &schema::group_records::VALUES[at];
+    move |body| match version {
+        _ if (0..=last).contains(&version) => walk(value, version, body, true).map(drop),
+        _ => Err(Error::UnknownRecordVersion {
+            message: value.name,
+            version,
+            last,
+        }),
+    }
+}
+
+fn walk(message: &Message, version: i16, body: &[u8], is_whole: bool) -> Result<usize, Error> {
     let limit = decoded_limit_bytes(body.len());
     let mut walk = Walk {
         cursor: Cursor::new(body),

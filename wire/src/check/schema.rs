@@ -1,4 +1,4 @@
-//! Kafka's schema as tables: what the checker walks along. `build/checker.rs` makes them of `schema/kafka-4.4.txt`.
+//! Kafka's schema as tables: what the checker walks along. `build/checker.rs` makes them of `schema/`.
 
 pub struct Message {
     /// As Kafka names it: `MetadataRequest`.
@@ -54,3 +54,9 @@ fn contains((first, last): Versions, version: i16) -> bool {
 }
 
 include!(concat!(env!("OUT_DIR"), "/checker.rs"));
+
+pub mod group_records {
+    use super::{Field, Kind, Message, Structure};
+
+    include!(concat!(env!("OUT_DIR"), "/group_records_checker.rs"));
+}
