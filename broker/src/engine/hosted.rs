@@ -282,13 +282,12 @@ impl Hosted {
             .start(group)
             .map_err(|error| self.broken(error))?;
         let machine = match start.machine.is_empty() {
-            true => Partition::new(config),
-            false => Partition::from_snapshot_row(config, &start.machine).map_err(|error| {
-                Error::Group {
+            true => Partition::new(config, self.max_entry_bytes),
+            false => Partition::from_snapshot_row(config, self.max_entry_bytes, &start.machine)
+                .map_err(|error| Error::Group {
                     group,
                     reason: error.to_string(),
-                }
-            })?,
+                })?,
         };
         let applied = start.applied;
         let config = GroupConfig {

@@ -145,13 +145,6 @@ fn of_wire(position: usize, refusal: batch::Refusal) -> Refusal {
     }
 }
 
-/// Entries of several small appends are not made larger than this: each append was one that a reader may want alone. And it
-/// must fit a segment of the log, of which the smallest that are in use, in tests, have 32 KiB.
-pub(super) const MAX_JOINED_BYTES: usize = 16 * 1024;
-
-/// Larger appends get an entry of their own: copying them into a common one costs more than it saves.
-pub(super) const MAX_JOINING_BYTES: usize = 8 * 1024;
-
 /// Writes offsets from `base_offset` on, the leader epoch and, if given, the log-append time into checked batches; in place
 /// if `batches` is the only reference to its bytes.
 pub(super) fn assign(

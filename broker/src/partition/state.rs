@@ -19,9 +19,17 @@ use crate::storage::ids::Offset;
 use bytes::Bytes;
 use raft::eraftpb::{Entry, Snapshot};
 
+/// Entries of several small appends are not made larger than this: each append was one that a reader may want alone.
+const MAX_JOINED_BYTES: usize = 64 * 1024;
+
+/// Larger appends get an entry of their own: copying them into a common one costs more than it saves.
+const MAX_JOINING_BYTES: usize = 8 * 1024;
+
 #[derive(Debug)]
 pub struct Partition {
     config: TopicConfig,
+    /// What this replica's log takes for one entry.
+    max_entry_bytes: usize,
     committed: Committed,
     /// While this replica leads.
     tail: Option<Tail>,
@@ -31,17 +39,23 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// A new, empty partition.
-    pub fn new(config: TopicConfig) -> Partition {
-        Partition::with(config, Committed::empty())
+    /// A new, empty partition. No entry is made larger than `max_entry_bytes` by what joins it; a single append as large as
+    /// that is for the caller to refuse.
+    pub fn new(config: TopicConfig, max_entry_bytes: usize) -> Partition {
+        Partition::with(config, max_entry_bytes, Committed::empty())
     }
 
     /// A partition as it was when `row` was its [`StateMachine::snapshot`]; entries above that index are then applied to it.
-    pub fn from_snapshot_row(config: TopicConfig, row: &[u8]) -> Result<Partition, Fault> {
-        Ok(Partition::with(config, Committed::decode(row)?))
+    pub fn from_snapshot_row(
+        config: TopicConfig,
+        max_entry_bytes: usize,
+        row: &[u8],
+    ) -> Result<Partition, Fault> {
+        let committed = Committed::decode(row)?;
+        Ok(Partition::with(config, max_entry_bytes, committed))
     }
 
-    fn with(config: TopicConfig, committed: Committed) -> Partition {
+    fn with(config: TopicConfig, max_entry_bytes: usize, committed: Committed) -> Partition {
         let view = PartitionView::new(
             Positions {
                 log_start: committed.log_start,
@@ -56,6 +70,7 @@ impl Partition {
         );
         Partition {
             config,
+            max_entry_bytes,
             committed,
             tail: None,
             pending: None,
@@ -129,8 +144,7 @@ impl Partition {
             return Ok((answer, None));
         }
         let producers = self.check_producers(tail, &[], &checked.batches, append.origin)?;
-        let may_grow =
-            append.origin == Origin::Client && append.batches.len() <= append::MAX_JOINING_BYTES;
+        let may_grow = append.origin == Origin::Client && append.batches.len() <= MAX_JOINING_BYTES;
         let (data, output) = self.assign(tail, &checked, append)?;
         let pending = Pending::Batches {
             header: checked.header,
@@ -144,6 +158,11 @@ impl Partition {
             output,
         };
         Ok((prepared, Some(pending)))
+    }
+
+    /// Of an entry of several appends.
+    fn max_joined_bytes(&self) -> usize {
+        MAX_JOINED_BYTES.min(self.max_entry_bytes)
     }
 
     /// `append` as a part of the pending entry. `None` when it needs one of its own, or is a duplicate.
@@ -163,8 +182,8 @@ impl Partition {
         };
         let len = append.batches.len();
         if append.origin != Origin::Client
-            || len > append::MAX_JOINING_BYTES
-            || bytes + len > append::MAX_JOINED_BYTES
+            || len > MAX_JOINING_BYTES
+            || bytes + len > self.max_joined_bytes()
         {
             return None;
         }

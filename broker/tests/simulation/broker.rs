@@ -205,9 +205,10 @@ impl Broker {
     ) -> Result<(), OpenFailure> {
         let running = self.running.as_mut().expect("the broker runs");
         let start = running.shard.start(group).map_err(OpenFailure::Shard)?;
+        let max_entry_bytes = running.shard.max_entry_bytes();
         let partition = match start.machine.is_empty() {
-            true => Ok(Partition::new(config.clone())),
-            false => Partition::from_snapshot_row(config.clone(), &start.machine),
+            true => Ok(Partition::new(config.clone(), max_entry_bytes)),
+            false => Partition::from_snapshot_row(config.clone(), max_entry_bytes, &start.machine),
         };
         let fail = |error: String| OpenFailure::Group(format!("group {group}: {error}"));
         let machine = Machine {

@@ -167,22 +167,53 @@ fn what_repeats_a_batch_of_the_entry_in_the_making_waits_for_that_entry() {
     assert_eq!(offsets(&again), offsets(&first));
 }
 
+fn of_bytes(bytes: usize) -> Command {
+    let mut builder = BatchBuilder::new(BatchSettings::default());
+    builder.push(NOW_MS, None, Some(&vec![b'v'; bytes]));
+    append(builder.build().unwrap())
+}
+
+/// The entries that follow the leader's own.
+fn sizes(replica: &mut Replica) -> Vec<usize> {
+    replica.propose();
+    replica.log[1..].iter().map(|e| e.data.len()).collect()
+}
+
 #[test]
 fn an_entry_of_several_appends_is_bounded() {
     let mut replica = Replica::leader();
     replica.joins = true;
-    let large = |bytes: usize| {
-        let mut builder = BatchBuilder::new(BatchSettings::default());
-        builder.push(NOW_MS, None, Some(&vec![b'v'; bytes]));
-        append(builder.build().unwrap())
-    };
     for _ in 0..20 {
-        replica.ask(large(7_000)).unwrap();
+        replica.ask(of_bytes(7_000)).unwrap();
     }
-    replica.ask(large(9_000)).unwrap();
-    replica.ask(large(100)).unwrap();
-    replica.propose();
-    let sizes: Vec<usize> = replica.log.iter().map(|entry| entry.data.len()).collect();
-    assert_eq!(sizes.len(), 1 + 10 + 1 + 1, "{sizes:?}");
-    assert!(sizes.iter().all(|size| *size <= 16 * 1024), "{sizes:?}");
+    replica.ask(of_bytes(9_000)).unwrap();
+    replica.ask(of_bytes(100)).unwrap();
+    let sizes = sizes(&mut replica);
+    assert_eq!(sizes.len(), 3 + 1 + 1, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 64 * 1024), "{sizes:?}");
+}
+
+#[test]
+fn an_entry_of_several_appends_fits_the_log_it_is_for() {
+    let of_one = {
+        let mut replica = Replica::leader();
+        replica.ask(of_bytes(1_000)).unwrap();
+        sizes(&mut replica)[0]
+    };
+    for (max_entry_bytes, expected) in [
+        (3 * of_one, vec![3 * of_one, 3 * of_one, of_one]),
+        (
+            3 * of_one - 1,
+            vec![2 * of_one, 2 * of_one, 2 * of_one, of_one],
+        ),
+        (of_one, vec![of_one; 7]),
+    ] {
+        let mut replica = Replica::on_a_log(TopicConfig::default(), max_entry_bytes);
+        replica.lead(1);
+        replica.joins = true;
+        for _ in 0..7 {
+            replica.ask(of_bytes(1_000)).unwrap();
+        }
+        assert_eq!(sizes(&mut replica), expected);
+    }
 }

@@ -17,6 +17,9 @@ use raft::eraftpb::{Entry, Snapshot};
 
 const NOW_MS: i64 = 1_000_000;
 
+/// Of a log with segments as large as in production.
+const MAX_ENTRY_BYTES: usize = 64 << 20;
+
 fn batch_of(records: usize, settings: BatchSettings) -> Bytes {
     let mut builder = BatchBuilder::new(settings);
     for _ in 0..records {
@@ -113,8 +116,12 @@ enum Answer {
 
 impl Replica {
     fn new(config: TopicConfig) -> Replica {
+        Replica::on_a_log(config, MAX_ENTRY_BYTES)
+    }
+
+    fn on_a_log(config: TopicConfig, max_entry_bytes: usize) -> Replica {
         Replica {
-            partition: Partition::new(config),
+            partition: Partition::new(config, max_entry_bytes),
             log: Vec::new(),
             applied: 0,
             term: 0,
@@ -237,7 +244,7 @@ impl Replica {
 }
 
 fn restored(bytes: &[u8]) -> Partition {
-    let mut partition = Partition::new(TopicConfig::default());
+    let mut partition = Partition::new(TopicConfig::default(), MAX_ENTRY_BYTES);
     partition
         .restore(&Snapshot {
             data: Bytes::copy_from_slice(bytes),

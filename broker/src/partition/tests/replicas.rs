@@ -113,12 +113,15 @@ fn a_damaged_snapshot_is_refused() {
         let mut bad = good.to_vec();
         bad[at] ^= 0x10;
         assert!(
-            Partition::from_snapshot_row(TopicConfig::default(), &bad).is_err(),
+            Partition::from_snapshot_row(TopicConfig::default(), MAX_ENTRY_BYTES, &bad).is_err(),
             "byte {at}"
         );
-        assert!(Partition::from_snapshot_row(TopicConfig::default(), &good[..at]).is_err());
+        assert!(
+            Partition::from_snapshot_row(TopicConfig::default(), MAX_ENTRY_BYTES, &good[..at])
+                .is_err()
+        );
     }
-    assert!(Partition::from_snapshot_row(TopicConfig::default(), &good).is_ok());
+    assert!(Partition::from_snapshot_row(TopicConfig::default(), MAX_ENTRY_BYTES, &good).is_ok());
 }
 
 #[test]
