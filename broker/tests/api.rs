@@ -8,6 +8,8 @@ mod cluster;
 mod configs;
 #[path = "api/consume.rs"]
 mod consume;
+#[path = "api/epochs.rs"]
+mod epochs;
 #[path = "api/produce.rs"]
 mod produce;
 #[path = "api/producers.rs"]

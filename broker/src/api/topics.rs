@@ -34,9 +34,9 @@ impl Led {
     }
 }
 
-/// Kafka's leader epoch is raft's term, which the partition keeps within its range.
+/// The leader epoch as of the moment `positions` were looked at.
 pub fn epoch(positions: &Positions) -> i32 {
-    i32::try_from(positions.term).unwrap_or(i32::MAX)
+    positions.leader_epoch()
 }
 
 /// A topic as a request names it: by id from some version on, by name before.

@@ -60,7 +60,7 @@ pub struct Appended {
 pub enum Refusal {
     #[error("this replica does not lead in term {term}")]
     NotLeader { term: u64 },
-    #[error("term {term} is beyond the largest leader epoch")]
+    #[error("in term {term} there is no leader epoch")]
     TermTooLarge { term: u64 },
     /// Not a v2 batch, or not the one that its CRC was computed from.
     #[error("batch at byte {position} is corrupt: {error}")]

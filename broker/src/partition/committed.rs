@@ -4,7 +4,7 @@
 
 use super::aborted::{Aborted, AbortedTransaction};
 use super::codec::{DecodeError, Reader};
-use super::epochs::Epochs;
+use super::epochs::{Epochs, leader_epoch_of};
 use super::producers::Producers;
 use super::tracked::{TrackError, Tracked, track};
 use crate::storage::entry::{EntryHeader, EntryKind, HeaderError, SnapshotHeader};
@@ -19,8 +19,8 @@ use raft::eraftpb::{Entry, EntryType};
 pub enum Fault {
     #[error("entry {index}: {error}")]
     UnknownEntry { index: u64, error: HeaderError },
-    #[error("entry {index} has term {term}, beyond the largest leader epoch")]
-    TermTooLarge { index: u64, term: u64 },
+    #[error("entry {index} has term {term}, in which there is no leader epoch")]
+    NoLeaderEpoch { index: u64, term: u64 },
     #[error("entry {index} begins at offset {found}, expected {expected}")]
     Gap {
         index: u64,
@@ -125,7 +125,7 @@ fn read_batches(index: u64, header: &EntryHeader, data: &Bytes) -> Result<Vec<Tr
 }
 
 pub(super) fn leader_epoch(entry: &Entry) -> Result<i32, Fault> {
-    i32::try_from(entry.term).map_err(|_| Fault::TermTooLarge {
+    leader_epoch_of(entry.term).ok_or(Fault::NoLeaderEpoch {
         index: entry.index,
         term: entry.term,
     })

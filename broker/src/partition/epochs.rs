@@ -2,8 +2,22 @@
 //! learns whether the log was truncated under it.
 
 use super::codec::{DecodeError, Reader, count_of};
+use crate::raft::ports::FOUNDING_TERM;
 use crate::storage::ids::Offset;
 use bytes::{BufMut, BytesMut};
+
+/// Of the first leader that a group can have.
+const FIRST_LEADER_TERM: u64 = FOUNDING_TERM + 1;
+
+/// The leader epoch of whoever leads in `term`: the one place where raft's terms become what clients see. Kafka's first leader
+/// has epoch 0, and so has ours; an election that nobody won leaves a gap, as is allowed. Epochs rise with every leadership
+/// because terms do.
+///
+/// `None` where there is no such epoch: before the first leader, and beyond what an epoch can hold.
+pub fn leader_epoch_of(term: u64) -> Option<i32> {
+    let epoch = term.checked_sub(FIRST_LEADER_TERM)?;
+    i32::try_from(epoch).ok()
+}
 
 const VERSION: u8 = 1;
 const ENTRY_LEN: usize = 4 + 8;
@@ -135,6 +149,18 @@ mod tests {
     fn check(starts: &[(i32, i64)], requested: i32, expected: Option<(i32, i64)>) {
         let found = epochs(starts).end_offset_for(requested, Offset(100));
         assert_eq!(found, expected.map(|(epoch, end)| (epoch, Offset(end))));
+    }
+
+    #[test]
+    fn the_first_leader_has_epoch_0_and_each_later_term_its_own() {
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(leader_epoch_of),
+            [None, None, Some(0), Some(1), Some(7)]
+        );
+        let last = FIRST_LEADER_TERM + i32::MAX as u64;
+        assert_eq!(leader_epoch_of(last), Some(i32::MAX));
+        assert_eq!(leader_epoch_of(last + 1), None);
+        assert_eq!(leader_epoch_of(u64::MAX), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The cheap handle to a partition: positions to read, and waits for them to move (long polls).
 
 use super::aborted::{Aborted, AbortedTransaction};
-use super::epochs::Epochs;
+use super::epochs::{Epochs, leader_epoch_of};
 use crate::raft::ports::PeerId;
 use crate::storage::ids::Offset;
 use std::pin::pin;
@@ -38,6 +38,11 @@ pub struct Positions {
 }
 
 impl Positions {
+    /// Of the leader of this term, known or not; -1 before there was any.
+    pub fn leader_epoch(&self) -> i32 {
+        leader_epoch_of(self.term).unwrap_or(-1)
+    }
+
     pub fn at(&self, mark: Mark) -> Offset {
         match mark {
             Mark::LastStable => self.last_stable,

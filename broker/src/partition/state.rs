@@ -8,6 +8,7 @@ use super::cleaner::LastOfProducer;
 use super::command::{Append, Appended, Command, Origin, Output, Refusal, SetLogStart};
 use super::committed::{Committed, Fault};
 use super::config::{TimestampType, TopicConfig};
+use super::epochs::leader_epoch_of;
 use super::producer::{Producer, RecentBatch};
 use super::producers::IdleProducers;
 use super::shared::{PartitionView, Positions, Role};
@@ -502,7 +503,7 @@ impl StateMachine for Partition {
 
     fn prepare(&mut self, term: u64, command: Command) -> Result<Prepared<Output>, Refusal> {
         self.pending = None;
-        if i32::try_from(term).is_err() {
+        if leader_epoch_of(term).is_none() {
             return Err(Refusal::TermTooLarge { term });
         }
         let tail = self
@@ -557,8 +558,7 @@ impl StateMachine for Partition {
 
     fn lead(&mut self, term: u64, unapplied: &[Entry]) {
         // A log that cannot be read is a fault once it is applied; until then this leader accepts nothing.
-        let tail = i32::try_from(term)
-            .ok()
+        let tail = leader_epoch_of(term)
             .and_then(|epoch| Tail::new(term, epoch, &self.committed, unapplied).ok());
         self.stand(term, Role::Leader, tail);
     }

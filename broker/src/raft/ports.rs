@@ -19,6 +19,10 @@ impl std::fmt::Display for GroupId {
 /// A replica incarnation, allocated by the metadata group; never a broker id, never zero, never reused.
 pub type PeerId = u64;
 
+/// The term that a new group with voters starts in, with nobody leading yet. Whoever is elected first raises it, so no leader
+/// has a lower term than the one after it.
+pub const FOUNDING_TERM: u64 = 1;
+
 /// What one group wants on disk, in the order in which it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Write {

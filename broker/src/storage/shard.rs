@@ -16,7 +16,7 @@ use super::keys;
 use super::log::{Located, LogOptions, LogReader, Position, Record, RecordRef, SharedLog};
 use super::rows::{GroupRow, Run};
 use super::stats::{Counters, Stats};
-use crate::raft::ports::{GroupId, PeerId, Write};
+use crate::raft::ports::{FOUNDING_TERM, GroupId, PeerId, Write};
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, HardState, Snapshot};
 use std::collections::BTreeMap;
@@ -468,17 +468,20 @@ impl Group {
 /// A group of `voters` starts behind an entry that nobody has: whoever joins later needs a snapshot, and with it the
 /// membership. A group without voters has nothing.
 fn first_row(voters: &[PeerId], position: Position) -> GroupRow {
-    let start = u64::from(!voters.is_empty());
+    let (start, term) = match voters {
+        [] => (0, 0),
+        _ => (1, FOUNDING_TERM),
+    };
     GroupRow {
         hard_state: HardState {
-            term: start,
+            term,
             vote: 0,
             commit: start,
             ..HardState::default()
         },
         hard_state_from: position,
         truncated_index: start,
-        truncated_term: start,
+        truncated_term: term,
         next_offset: Offset(0),
         entries_from: position,
         conf_state: ConfState {

@@ -8,7 +8,7 @@ mod refusals;
 mod replicas;
 mod scripts;
 use super::*;
-use crate::raft::ports::{Joined, Prepared, StateMachine};
+use crate::raft::ports::{FOUNDING_TERM, Joined, Prepared, StateMachine};
 use crate::storage::ids::Offset;
 use bytes::Bytes;
 use millrace_wire::control::{ControlType, EndMarker};
@@ -137,10 +137,10 @@ impl Replica {
         replica
     }
 
-    fn lead(&mut self, term: u64) {
+    fn lead(&mut self, epoch: u64) {
         self.propose();
-        self.term = term;
-        self.partition.lead(term, &self.log[self.applied..]);
+        self.term = FOUNDING_TERM + 1 + epoch;
+        self.partition.lead(self.term, &self.log[self.applied..]);
         self.push(Bytes::new(), Bytes::new());
     }
 

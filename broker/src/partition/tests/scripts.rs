@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use std::fmt::Write;
 
 /// One command a line: `append PID EPOCH SEQUENCE COUNT`, `txn ...`, `commit PID EPOCH`, `abort PID EPOCH`, `plain COUNT`,
-/// `delete OFFSET`, `apply`, `lead TERM`, `follow`, `drop PID EPOCH SEQUENCE COUNT` (raft drops the proposal).
+/// `delete OFFSET`, `apply`, `lead EPOCH`, `follow`, `drop PID EPOCH SEQUENCE COUNT` (raft drops the proposal).
 fn check(script: &str, expected: Expect) {
     let mut replica = Replica::leader();
     let mut trace = String::new();

@@ -229,6 +229,13 @@ impl Truth {
                 ));
             }
             self.next_offset = next;
+            // A group's first leader has term 2, and epoch 0.
+            if header.leader_epoch < 0 || header.leader_epoch as u64 + 2 != entry.term {
+                return violated(format!(
+                    "group {group}: the batch at {base} has leader epoch {}, its entry term {}",
+                    header.leader_epoch, entry.term
+                ));
+            }
             if header.has_producer_id() {
                 self.continues(group, &header)?;
             }
