@@ -4,7 +4,11 @@ use millrace_broker::admin::LogFilter;
 use millrace_broker::config::{BrokerConfig, SettingsFile, Sources};
 use millrace_broker::server::Server;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long the end of a broker that has failed may take: the disk may hang as well.
+const FAILED_PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -33,7 +37,10 @@ pub fn run(options: Options, filter: LogFilter) -> Result<(), String> {
         .thread_name("clients")
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
-    runtime.block_on(serve(loaded.config, filter))
+    let served = runtime.block_on(serve(loaded.config, filter));
+    // An orderly end has waited for all there is to wait for; any other must not wait for a disk that hangs.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: BrokerConfig, filter: LogFilter) -> Result<(), String> {
@@ -44,15 +51,31 @@ async fn serve(config: BrokerConfig, filter: LogFilter) -> Result<(), String> {
         server = Server::start_with(config, Some(filter)) => server.map_err(|error| error.to_string())?,
         () = either(&mut terminate, &mut interrupt) => return Ok(()),
     };
-    either(&mut terminate, &mut interrupt).await;
-    tracing::info!("stopping");
+    let failure = tokio::select! {
+        () = either(&mut terminate, &mut interrupt) => None,
+        failure = server.failed() => Some(failure),
+    };
+    match &failure {
+        None => tracing::info!("stopping"),
+        Some(failure) => tracing::error!("stopping: {failure}"),
+    }
+    let patience = match failure {
+        None => Duration::MAX,
+        Some(_) => FAILED_PATIENCE,
+    };
     tokio::select! {
         () = server.stop() => tracing::info!("stopped"),
         () = either(&mut terminate, &mut interrupt) => {
             return Err("stopped at once: asked for a second time".to_owned());
         }
+        () = tokio::time::sleep(patience) => {
+            tracing::warn!("the directories do not close; the end of the process closes them");
+        }
     }
-    Ok(())
+    match failure {
+        None => Ok(()),
+        Some(_) => Err("stopped by a failure, which the log names".to_owned()),
+    }
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

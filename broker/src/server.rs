@@ -135,6 +135,12 @@ impl Server {
         })
     }
 
+    /// Returns when the broker cannot go on and should be stopped; the error says why.
+    pub async fn failed(&self) -> Error {
+        let engine = self.broker.replicas.engine();
+        engine.metadata_failed().await.into()
+    }
+
     /// Takes no more requests, answers those that were begun, and closes the directories.
     pub async fn stop(self) {
         // Probes hear of it before clients do.

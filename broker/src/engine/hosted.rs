@@ -1,5 +1,6 @@
 //! One directory that runs: its shard, its raft workers, its log thread, its partitions.
 
+use super::failure::MetadataFailure;
 use super::handle::Handle;
 use super::metadata_host::MetadataHost;
 use super::{Directory, EngineOptions, Error, LOCK, SOLE_PEER};
@@ -136,7 +137,11 @@ impl Hosted {
         )
         .map_err(broken)?;
         let shard = Arc::new(shard);
-        let log_thread = LogThread::spawn(shard.clone(), &name).map_err(io)?;
+        // Of any write to this directory, whosever it was: the metadata's next one would fail, too.
+        let failure = MetadataFailure::default();
+        let log_failed = failure.clone();
+        let log_failed = move |error: &storage::Error| log_failed.tell(&error.to_string());
+        let log_thread = LogThread::spawn(shard.clone(), &name, log_failed).map_err(io)?;
         let mut workers = Vec::new();
         for n in 0..options.workers.max(1) {
             let runtime = RuntimeSettings {
@@ -160,6 +165,7 @@ impl Hosted {
                 &log_thread,
                 options,
                 others_are_empty,
+                failure,
             )?),
             false => None,
         };

@@ -1,6 +1,7 @@
 //! The metadata group of this process: a raft worker of its own, so that no partition's load delays it, on the log of its
 //! directory.
 
+use super::failure::MetadataFailure;
 use super::hosted::NoPeers;
 use super::{EngineOptions, Error, SOLE_PEER};
 use crate::metadata::{self, GROUP, Machine};
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct MetadataHost {
     runtime: Runtime<Submitter, Machine, NoPeers>,
     handle: metadata::Handle,
+    failure: MetadataFailure,
 }
 
 impl MetadataHost {
@@ -31,6 +33,7 @@ impl MetadataHost {
         log_thread: &LogThread,
         options: &EngineOptions,
         others_are_empty: bool,
+        failure: MetadataFailure,
     ) -> Result<MetadataHost, Error> {
         let broken = |error: storage::Error| Error::Storage {
             path: path.to_owned(),
@@ -63,11 +66,12 @@ impl MetadataHost {
             ..Default::default()
         };
         let (raft, submitters) = (options.raft.clone(), log_thread.submitters());
+        let faults = failure.clone();
         let make = move |handle: Handle<Submitter, Machine, NoPeers>| {
             let submitter = submitters.submitter(Arc::new(move |token, result| {
                 handle.persisted(token, result)
             }));
-            Worker::new(raft, submitter, NoPeers)
+            Worker::new(raft, submitter, NoPeers).on_fault(move |_, why| faults.tell(why))
         };
         let runtime = Runtime::spawn(&settings, make, |_, _| ()).map_err(|error| Error::Io {
             path: path.to_owned(),
@@ -101,7 +105,13 @@ impl MetadataHost {
         Ok(MetadataHost {
             handle: metadata::Handle::new(image, submit),
             runtime,
+            failure,
         })
+    }
+
+    /// Of the log it lies in, or of the replica itself.
+    pub fn failure(&self) -> MetadataFailure {
+        self.failure.clone()
     }
 
     pub fn handle(&self) -> metadata::Handle {

@@ -9,6 +9,7 @@
 //!
 //! **Invariant:** what a failed directory held goes offline; other directories go on.
 
+mod failure;
 mod handle;
 mod hosted;
 mod housekeeper;
@@ -79,6 +80,8 @@ pub enum Error {
     NoDirectory,
     #[error("group {group}: {reason}")]
     Group { group: GroupId, reason: String },
+    #[error("the directory of the metadata, {path}, has failed: {reason}")]
+    MetadataFailed { path: String, reason: Arc<str> },
 }
 
 /// All partitions of this process.
@@ -180,11 +183,27 @@ impl Engine {
 
     /// The cluster's metadata, when its directory is online.
     pub fn metadata(&self) -> Option<metadata::Handle> {
-        let mut hosts = self
-            .shards
-            .iter()
-            .filter_map(|shard| shard.hosted.metadata.as_ref());
-        hosts.next().map(MetadataHost::handle)
+        let (_, host) = self.metadata_host()?;
+        Some(host.handle())
+    }
+
+    /// Returns when nothing can be written to the metadata's directory any more, or its replica there cannot be trusted; the
+    /// error says where and why. Until then, and without metadata, it waits.
+    pub async fn metadata_failed(&self) -> Error {
+        let Some((path, host)) = self.metadata_host() else {
+            return std::future::pending().await;
+        };
+        let (path, failure) = (path.to_owned(), host.failure());
+        let reason = failure.told().await;
+        Error::MetadataFailed { path, reason }
+    }
+
+    fn metadata_host(&self) -> Option<(&str, &MetadataHost)> {
+        let mut hosts = self.shards.iter().filter_map(|shard| {
+            let host = shard.hosted.metadata.as_ref()?;
+            Some((&*shard.hosted.path, host))
+        });
+        hosts.next()
     }
 
     pub fn partition(&self, group: GroupId) -> Option<Handle> {

@@ -71,6 +71,7 @@ pub struct Worker<L: LogStore, S: StateMachine, T: Transport> {
     in_flight: VecDeque<InFlight>,
     unsynced_bytes: usize,
     offline: Option<Arc<str>>,
+    on_fault: Box<dyn FnMut(GroupId, &str)>,
 }
 
 impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
@@ -88,7 +89,14 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             in_flight: VecDeque::new(),
             unsynced_bytes: 0,
             offline: None,
+            on_fault: Box::new(|_, _| ()),
         }
+    }
+
+    /// `hears` is told of each replica that goes offline, and why, before anybody who waits for it is.
+    pub fn on_fault(mut self, hears: impl FnMut(GroupId, &str) + 'static) -> Self {
+        self.on_fault = Box::new(hears);
+        self
     }
 
     /// Opens a replica. A sole voter leads at once, or as soon as it has applied what is committed.
@@ -365,6 +373,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             return;
         };
         if let Err(fault) = result {
+            (self.on_fault)(group.id, &fault.0);
             group.go_offline(fault);
         } else if !group.is_dirty && (group.proposal.is_some() || group.node.has_ready()) {
             group.is_dirty = true;
@@ -395,6 +404,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.deferred.clear();
         self.in_flight.clear();
         for group in self.groups.iter_mut() {
+            (self.on_fault)(group.id, why);
             group.go_offline(Fault(fault.clone()));
         }
     }

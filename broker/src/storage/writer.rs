@@ -77,7 +77,12 @@ pub struct LogThread {
 }
 
 impl LogThread {
-    pub fn spawn(shard: Arc<Shard>, directory: &str) -> std::io::Result<LogThread> {
+    /// `failed` is called, once, when a write or a sync has failed.
+    pub fn spawn(
+        shard: Arc<Shard>,
+        directory: &str,
+        failed: impl FnOnce(&Error) + Send + 'static,
+    ) -> std::io::Result<LogThread> {
         let shared = Arc::new(Shared {
             shard,
             queue: Mutex::default(),
@@ -89,7 +94,7 @@ impl LogThread {
         let span = tracing::error_span!("directory", path = directory);
         let thread = std::thread::Builder::new()
             .name(format!("log {directory}"))
-            .spawn(move || span.in_scope(|| run(&inner)))?;
+            .spawn(move || span.in_scope(|| run(&inner, failed)))?;
         Ok(LogThread {
             shared,
             thread: Some(thread),
@@ -143,7 +148,8 @@ impl LogStore for Submitter {
 
 const LOCK: &str = "no holder of this lock panics";
 
-fn run(shared: &Shared) {
+fn run(shared: &Shared, tell: impl FnOnce(&Error)) {
+    let mut tell = Some(tell);
     let mut failed: Option<Error> = None;
     while let Some((tokens, writes)) = next_group(shared) {
         let result = match &failed {
@@ -154,6 +160,9 @@ fn run(shared: &Shared) {
             tracing::error!(%error, "log shard failed, its partitions go offline");
             failed = Some(error.clone());
             shared.has_failed.store(true, Ordering::Relaxed);
+            if let Some(tell) = tell.take() {
+                tell(error);
+            }
         }
         if result.is_ok() {
             shared.shard.remember(&writes);
