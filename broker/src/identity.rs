@@ -1,12 +1,8 @@
-//! `meta.properties`: which cluster and which broker a directory belongs to. In Kafka's own form, so that its habits hold.
+//! Which cluster and which broker the directories belong to, by their `meta.properties`.
 
-use crate::config::Properties;
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use millrace_wire::meta_properties::{self, FILE, MetaProperties};
+use millrace_wire::uuid;
 use std::path::{Path, PathBuf};
-
-const FILE: &str = "meta.properties";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -18,8 +14,8 @@ pub struct Identity {
 pub enum Error {
     #[error("{path}: {error}")]
     Io { path: String, error: std::io::Error },
-    #[error("{path}: {reason}")]
-    Malformed { path: String, reason: String },
+    #[error(transparent)]
+    MetaProperties(#[from] meta_properties::Error),
     #[error("{path} is of node {found}, and node.id is {node_id}")]
     OtherNode {
         path: String,
@@ -52,7 +48,7 @@ pub fn establish(
     let mut known: Option<Identity> = None;
     let mut unformatted = Vec::new();
     for directory in directories {
-        let Some(found) = read(directory)? else {
+        let Some(found) = MetaProperties::read(directory)? else {
             unformatted.push(directory);
             continue;
         };
@@ -72,7 +68,12 @@ pub fn establish(
                     cluster_id: known.cluster_id.clone(),
                 });
             }
-            _ => known = Some(found),
+            _ => {
+                known = Some(Identity {
+                    cluster_id: found.cluster_id,
+                    node_id,
+                });
+            }
         }
     }
     if let Some(known) = known {
@@ -92,44 +93,15 @@ pub fn establish(
         check_empty(directory)?;
     }
     for directory in unformatted {
-        write(directory, &identity)?;
+        let meta = MetaProperties {
+            cluster_id: identity.cluster_id.clone(),
+            node_id,
+            directory_id: uuid::to_text(uuid::random()),
+        };
+        meta.write(directory)?;
         tracing::info!(directory = %directory.display(), cluster_id = identity.cluster_id, node_id, "formatted");
     }
     Ok(identity)
-}
-
-fn read(directory: &Path) -> Result<Option<Identity>, Error> {
-    let path = directory.join(FILE);
-    let shown = path.display().to_string();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::Io { path: shown, error }),
-    };
-    let malformed = |reason: String| Error::Malformed {
-        path: shown.clone(),
-        reason,
-    };
-    let properties = Properties::parse(&text).map_err(|error| malformed(error.to_string()))?;
-    let get = |name: &str| {
-        let value = properties.get(name);
-        value.ok_or_else(|| malformed(format!("{name} is missing")))
-    };
-    match get("version")? {
-        "1" => {}
-        other => {
-            return Err(malformed(format!(
-                "version is {other}, this release reads 1"
-            )));
-        }
-    }
-    let node_id = get("node.id")?;
-    Ok(Some(Identity {
-        cluster_id: get("cluster.id")?.to_owned(),
-        node_id: node_id
-            .parse()
-            .map_err(|_| malformed(format!("node.id is {node_id}, which is no number")))?,
-    }))
 }
 
 fn check_empty(directory: &Path) -> Result<(), Error> {
@@ -147,33 +119,6 @@ fn check_empty(directory: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Whole or not at all.
-fn write(directory: &Path, identity: &Identity) -> Result<(), Error> {
-    let mut text = String::new();
-    let directory_id = crate::api::id_text(&crate::api::new_id());
-    let Identity {
-        cluster_id,
-        node_id,
-    } = identity;
-    let written = write!(
-        text,
-        "#\nversion=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n"
-    );
-    debug_assert!(written.is_ok(), "a string takes any text");
-    let (path, temporary) = (directory.join(FILE), directory.join("meta.properties.tmp"));
-    let save = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, &path)?;
-        File::open(directory)?.sync_all()
-    };
-    save().map_err(|error| Error::Io {
-        path: path.display().to_string(),
-        error,
-    })
 }
 
 #[cfg(test)]
@@ -215,22 +160,5 @@ mod tests {
         std::fs::write(root.path().join("precious"), "x").unwrap();
         let refused = establish(&[root.path().to_owned()], 3, new_id).unwrap_err();
         assert!(matches!(refused, Error::Foreign { .. }), "{refused}");
-    }
-
-    #[test]
-    fn what_cannot_be_understood_is_named() {
-        let root = tempfile::tempdir().unwrap();
-        for (text, reason) in [
-            ("version=1\nnode.id=3\n", "cluster.id is missing"),
-            ("version=7\nnode.id=3\ncluster.id=x\n", "version is 7"),
-            (
-                "version=1\nnode.id=three\ncluster.id=x\n",
-                "node.id is three",
-            ),
-        ] {
-            std::fs::write(root.path().join(FILE), text).unwrap();
-            let refused = establish(&[root.path().to_owned()], 3, new_id).unwrap_err();
-            assert!(refused.to_string().contains(reason), "{refused}");
-        }
     }
 }

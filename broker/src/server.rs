@@ -1,7 +1,7 @@
 //! The wiring of a broker: settings, directories, metadata, sockets, and their orderly end.
 
 use crate::admin::{self, Admin, LogFilter, Ports};
-use crate::api::{self, Broker, BrokerParts};
+use crate::api::{Broker, BrokerParts};
 use crate::budget::Budget;
 use crate::config::{BrokerConfig, Listener};
 use crate::engine::{self, Engine, EngineOptions};
@@ -10,6 +10,7 @@ use crate::metadata::{self, Command, Endpoint};
 use crate::metrics::Metrics;
 use crate::net::{self, Limits, Listening};
 use crate::replicas::Replicas;
+use millrace_wire::uuid;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,7 +80,7 @@ impl Server {
         let pages = Arc::new(Admin::new(metrics.clone()));
         let admin = Ports::bind(&config).await?.serve(&pages, filter);
         pages.starting("opening the directories");
-        let new_cluster_id = || api::id_text(&api::new_id());
+        let new_cluster_id = || uuid::to_text(uuid::random());
         let identity = identity::establish(&config.log_dirs, config.node_id, new_cluster_id)?;
         let engine = open_engine(&config).await?;
         let no_metadata = || Error::NoMetadata {

@@ -6,7 +6,7 @@
 //! - [`producer`]: batches, compression, retries in order, idempotence;
 //! - [`consumer`]: partitions assigned by hand, from a position, with `read_committed`; no groups yet;
 //! - [`connection`]: one connection, its requests pipelined and answered in order;
-//! - [`properties`]: Java's format for files of settings, which Kafka's tools take.
+//! - [`properties`]: the settings that Kafka's tools take, in files and as options.
 //!
 //! **Invariant:** every queue, frame and wait is bounded: a broker that lies or says nothing costs a bounded amount of memory
 //! and time. Nothing here knows the broker's code; it is reached through the protocol only.
@@ -21,7 +21,6 @@ mod error;
 mod metadata;
 pub mod producer;
 pub mod properties;
-pub mod uuid;
 mod versions;
 
 pub use client::{Client, Topics};
@@ -31,3 +30,4 @@ pub use metadata::{Broker, Metadata, Partition, Topic, TopicPartition};
 pub use versions::Versions;
 
 pub use millrace_wire as wire;
+pub use millrace_wire::uuid;

@@ -1,4 +1,4 @@
-//! Kafka's bytes: no I/O, no state, nothing of ours below it.
+//! Kafka's bytes: no state, no I/O but that of [`meta_properties`], nothing of ours below it.
 //!
 //! - [`batch`]: one record batch (message format v2), its header, how it is cut out of a stream and patched in place;
 //! - [`record`]: the records inside an uncompressed batch, and [`control`] the keys and values of control records;
@@ -8,7 +8,8 @@
 //! - [`messages`]: every request and answer, read with [`decode_request`] and written with [`encode_response`]. What Kafka's
 //!   schemas say is in `schema/kafka-4.4.txt` (from `tools/kafka-schema.py`), and `build.rs` makes code of it;
 //! - [`group_records`]: what is kept in `__consumer_offsets`, made of `schema/group-records-4.4.txt`;
-//! - [`check`]: verifies a message's bytes against Kafka's schema before they are decoded.
+//! - [`check`]: verifies a message's bytes against Kafka's schema before they are decoded;
+//! - [`properties`]: Java's format for files of settings; [`meta_properties`]: whose a directory is; [`uuid`]: ids as text.
 //!
 //! **Invariant:** every length is checked against the bytes that remain before it is used, and nothing is allocated by a
 //! count that came from outside. Batches pass through the broker byte for byte; only log compaction writes them anew.
@@ -25,8 +26,11 @@ mod error_code;
 pub mod frame;
 pub mod group_records;
 pub mod messages;
+pub mod meta_properties;
 mod own;
+pub mod properties;
 pub mod record;
+pub mod uuid;
 mod varint;
 
 pub use api_key::ApiKey;

@@ -229,6 +229,25 @@ fn invalid_request(why: &str) -> Refused {
     Refused::new(ErrorCode::InvalidRequest, why)
 }
 
+/// The answer's rows. Both APIs have the same fields, under a type each.
+macro_rules! rows {
+    ($row:ty, $done:expr) => {
+        $done
+            .into_iter()
+            .map(|(kind, name, result)| {
+                let refused = result.err();
+                let mut row = <$row>::default();
+                row.resource_type = kind;
+                row.resource_name = name;
+                row.error_code = refused.as_ref().map_or(0, |r| $crate::api::code(r.code));
+                row.error_message = refused.map(|r| $crate::api::text(r.message));
+                row
+            })
+            .collect()
+    };
+}
+pub(super) use rows;
+
 /// Kafka's refusal of names whose value is null.
 pub fn null_values(names: &[&str]) -> Refused {
     invalid_request(&format!(

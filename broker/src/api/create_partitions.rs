@@ -1,7 +1,6 @@
 //! CreatePartitions: more partitions for topics that are there.
 
 use super::broker::{Broker, deadline};
-use super::ids::new_id;
 use super::refusal::Refused;
 use super::topics::{MAX_PARTITIONS_PER_REQUEST, repeated};
 use super::{Call, Reply, code, text};
@@ -11,6 +10,7 @@ use millrace_wire::ErrorCode;
 use millrace_wire::messages::create_partitions_request::CreatePartitionsTopic;
 use millrace_wire::messages::create_partitions_response::CreatePartitionsTopicResult;
 use millrace_wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
+use millrace_wire::uuid;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
 
@@ -92,7 +92,7 @@ async fn add(
                 .partitions
                 .first()
                 .map_or(1, |first| first.replicas.len()) as u16,
-            seed: new_id().as_u128() as u64,
+            seed: uuid::random().as_u128() as u64,
         },
     };
     let command = Command::AddPartitions {

@@ -1,7 +1,6 @@
 //! CreateTopics: makes topics, or says what making them would come to.
 
 use super::broker::{Broker, deadline};
-use super::ids::new_id;
 use super::refusal::Refused;
 use super::topics::{MAX_PARTITIONS_PER_REQUEST, repeated};
 use super::{Call, Reply, code, text};
@@ -18,6 +17,7 @@ use millrace_wire::messages::create_topics_response::{
     CreatableTopicConfigs, CreatableTopicResult,
 };
 use millrace_wire::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
+use millrace_wire::uuid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -132,7 +132,7 @@ fn new_topic(
     let (partitions, placement) = placement(config, topic)?;
     let new = NewTopic {
         name: name.to_owned(),
-        id: new_id(),
+        id: uuid::random(),
         partitions,
         placement,
         configs: settings
@@ -200,7 +200,7 @@ fn placement(config: &BrokerConfig, topic: &CreatableTopic) -> Result<(u32, Plac
             "Number of partitions was set to an invalid non-positive value.",
         );
     }
-    let seed = new_id().as_u128() as u64;
+    let seed = uuid::random().as_u128() as u64;
     Ok((partitions, Placement::Automatic { replicas, seed }))
 }
 

@@ -1,8 +1,8 @@
 //! IncrementalAlterConfigs: changes single settings of topics and brokers (KIP-339).
 
-use super::alter::{Alteration, Changes, alter, null_values};
+use super::alter::{Alteration, Changes, alter, null_values, rows};
 use super::refusal::Refused;
-use super::{Call, Reply, code, text};
+use super::{Call, Reply};
 use crate::config::Change;
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::incremental_alter_configs_request::{
@@ -26,18 +26,7 @@ pub async fn handle(
     });
     let done = alter(call, asked.collect(), request.validate_only).await;
     let mut response = IncrementalAlterConfigsResponse::default();
-    let responses = done.into_iter().map(|(kind, name, result)| {
-        let mut response = AlterConfigsResourceResponse::default();
-        response.resource_type = kind;
-        response.resource_name = name;
-        response.error_message = None;
-        if let Err(refused) = result {
-            response.error_code = code(refused.code);
-            response.error_message = Some(text(refused.message));
-        }
-        response
-    });
-    response.responses = responses.collect();
+    response.responses = rows!(AlterConfigsResourceResponse, done);
     Reply::Answer(response)
 }
 

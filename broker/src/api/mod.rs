@@ -19,7 +19,6 @@ mod describe_topic_partitions;
 mod errors;
 mod fetch;
 mod find_coordinator;
-mod ids;
 mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
@@ -32,7 +31,6 @@ mod refusal;
 mod topics;
 
 pub use broker::{Broker, BrokerParts};
-pub use ids::{id_text, new_id};
 
 use crate::budget::Share;
 use bytes::{Bytes, BytesMut};

@@ -1,7 +1,6 @@
 //! Finding topics and partitions for requests, and making topics.
 
 use super::broker::Broker;
-use super::ids::new_id;
 use super::refusal::Refused;
 use crate::config::topic_name;
 use crate::engine;
@@ -9,11 +8,11 @@ use crate::metadata::{Command, NewTopic, Output, Placement, Topic};
 use crate::partition::{Positions, Role};
 use crate::replicas::{HostedTopic, Hosting};
 use millrace_wire::ErrorCode;
+use millrace_wire::uuid::{self, Uuid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 /// How long who made a topic waits for its replicas. They come without him, too.
 pub const REPLICAS_PATIENCE: Duration = Duration::from_secs(10);
@@ -102,11 +101,11 @@ impl Broker {
         let config = self.config();
         let new = NewTopic {
             name: name.to_owned(),
-            id: new_id(),
+            id: uuid::random(),
             partitions: u32::try_from(config.num_partitions).unwrap_or(1),
             placement: Placement::Automatic {
                 replicas: u16::try_from(config.default_replication_factor).unwrap_or(1),
-                seed: new_id().as_u128() as u64,
+                seed: uuid::random().as_u128() as u64,
             },
             configs: Default::default(),
         };

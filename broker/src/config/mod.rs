@@ -16,7 +16,6 @@ mod layers;
 mod listeners;
 mod nearest;
 mod overrides;
-pub mod properties;
 pub mod reference;
 pub mod setting;
 mod sources;
@@ -32,8 +31,8 @@ pub use describe::{Entry, Source, SynonymEntry};
 pub use dynamic::{DynamicError, DynamicSettings, Level};
 pub use layers::Origin;
 pub use listeners::{HostPort, Listener, Protocol};
+pub use millrace_wire::properties::{self, Properties};
 pub use overrides::Change;
-pub use properties::Properties;
 pub use setting::{Importance, Scope, Served, Setting};
 pub use sources::{FileError, SettingsFile, Sources};
 pub use topic::{

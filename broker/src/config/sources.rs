@@ -44,12 +44,9 @@ pub enum FileError {
 
 impl SettingsFile {
     pub fn read(path: &Path) -> Result<SettingsFile, FileError> {
-        use std::io::Read as _;
         let shown = path.display().to_string();
-        let limit = properties::MAX_BYTES as u64 + 1;
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        let bytes = std::fs::File::open(path)
+            .and_then(properties::read_bounded)
             .map_err(|error| FileError::Read {
                 path: shown.clone(),
                 error,

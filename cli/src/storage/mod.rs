@@ -1,13 +1,11 @@
 //! `kafka-storage`: the directories that a broker keeps its data in are given an identity before their first use.
 
-mod meta_properties;
-
 use crate::Output;
 use crate::args::{Args, Spec, flag, value};
 use crate::failure::Failure;
-use meta_properties::{Found, MetaProperties};
 use millrace_client::properties::Properties;
 use millrace_client::uuid;
+use millrace_client::wire::meta_properties::{Error as MetaError, MetaProperties};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -135,14 +133,12 @@ fn info(args: &Args, out: &mut Output) -> Result<(), Failure> {
     let mut metadata: BTreeMap<String, String> = BTreeMap::new();
     for directory in &directories {
         let shown = directory.display();
-        match MetaProperties::find(directory)? {
+        match MetaProperties::read(directory) {
             _ if !directory.exists() => problems.push(format!("{shown} does not exist")),
             _ if !directory.is_dir() => problems.push(format!("{shown} is not a directory")),
-            Found::Nothing => problems.push(format!("{shown} is not formatted.")),
-            Found::Unreadable(reason) => {
-                problems.push(format!("Error loading {shown}/meta.properties: {reason}"))
-            }
-            Found::Formatted(found) => {
+            Ok(None) => problems.push(format!("{shown} is not formatted.")),
+            Err(error) => problems.push(error_loading(error)),
+            Ok(Some(found)) => {
                 formatted.push(shown.to_string());
                 if metadata.is_empty() {
                     metadata = found.entries();
@@ -197,27 +193,23 @@ fn format(args: &Args, out: &mut Output) -> Result<(), Failure> {
     let mut to_format = Vec::new();
     for directory in &directories {
         let shown = directory.display();
-        match MetaProperties::find(directory)? {
-            Found::Nothing => to_format.push(directory),
-            Found::Unreadable(reason) => {
-                return Err(Failure::plain(format!(
-                    "Error loading {shown}/meta.properties: {reason}"
-                )));
-            }
-            Found::Formatted(found) if found.cluster_id != cluster_id => {
+        let found = MetaProperties::read(directory);
+        match found.map_err(|error| Failure::plain(error_loading(error)))? {
+            None => to_format.push(directory),
+            Some(found) if found.cluster_id != cluster_id => {
                 return Err(Failure::plain(format!(
                     "Invalid cluster.id in: {shown}/meta.properties. Expected {cluster_id}, but read {}",
                     found.cluster_id
                 )));
             }
-            Found::Formatted(found) if found.node_id != node_id => {
+            Some(found) if found.node_id != node_id => {
                 return Err(Failure::plain(format!(
                     "Stored node id {} doesn't match previous node id {node_id} in {shown}/meta.properties",
                     found.node_id
                 )));
             }
-            Found::Formatted(_) if args.has("ignore-formatted") => {}
-            Found::Formatted(_) => {
+            Some(_) if args.has("ignore-formatted") => {}
+            Some(_) => {
                 return Err(Failure::plain(format!(
                     "Log directory {shown} is already formatted. Use --ignore-formatted to ignore this directory and format the others."
                 )));
@@ -234,11 +226,18 @@ fn format(args: &Args, out: &mut Output) -> Result<(), Failure> {
             node_id,
             directory_id: uuid::to_text(uuid::random()),
         };
-        meta.write(directory).map_err(|error| {
-            Failure::plain(format!("cannot format {}: {error}", directory.display()))
-        })?;
+        meta.write(directory)
+            .map_err(|error| Failure::plain(format!("cannot format {error}")))?;
     }
     Ok(())
+}
+
+/// In Kafka's words.
+fn error_loading(error: MetaError) -> String {
+    match error {
+        MetaError::Io { path, error } => format!("Error loading {path}: {error}"),
+        MetaError::Malformed { path, reason } => format!("Error loading {path}: {reason}"),
+    }
 }
 
 /// `broker.id` is its name in files of the ZooKeeper days.

@@ -2,7 +2,6 @@
 
 mod describe;
 mod dynamic;
-mod java;
 mod load;
 mod names;
 mod reference;

@@ -1,7 +1,7 @@
 //! The `.properties` format. The expectations are what `java.util.Properties` of JDK 17 made of the same text.
 
-use crate::config::properties::{Error, Properties};
 use expect_test::{Expect, expect};
+use millrace_wire::properties::{Error, Properties};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -110,6 +110,26 @@ fn a_broken_escape_is_named_with_its_line() {
 }
 
 #[test]
+fn a_lossy_reader_replaces_broken_escapes() {
+    let read = |text: &str| Properties::parse_lossy(text).get("a").map(str::to_owned);
+    assert_eq!(read("a=x\\u12yz").as_deref(), Some("x\u{fffd}12yz"));
+    assert_eq!(read("a=\\ud83d!").as_deref(), Some("\u{fffd}!"));
+    assert_eq!(read("a=\\ud83d\\ude00").as_deref(), Some("😀"));
+}
+
+#[test]
+fn what_is_set_wins_and_stands_last() {
+    let mut properties = Properties::parse("a=1\n\nb=2").expect("well formed");
+    properties.set("a", "3");
+    let listed: Vec<_> = properties
+        .iter()
+        .map(|e| (e.name.as_str(), e.line))
+        .collect();
+    assert_eq!(listed, [("b", 3), ("a", 4)]);
+    assert_eq!(properties.get("a"), Some("3"));
+}
+
+#[test]
 fn bytes_that_are_no_utf8_are_latin1() {
     let properties = Properties::parse_bytes(b"a=\xe9").expect("any byte is a character");
     assert_eq!(properties.get("a"), Some("é"));
@@ -137,7 +157,9 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused_and_reads_back(text in r"[ab =:\\\n\r\t\x0c#!u0-9d\u{e9}]{0,60}") {
+        let lossy = Properties::parse_lossy(&text);
         if let Ok(properties) = Properties::parse(&text) {
+            prop_assert_eq!(&lossy, &properties);
             let again = Properties::parse(&properties.to_text()).expect("what was written is well formed");
             let pairs = |p: &Properties| -> Vec<_> {
                 p.iter().map(|e| (e.name.clone(), e.value.clone())).collect()

@@ -1,19 +1,30 @@
-//! Kafka's text form of a UUID: its sixteen bytes in the URL-safe base64 alphabet, without padding.
+//! Ids as Kafka draws and prints them: 16 bytes, and their 22 characters of URL-safe base64 without padding.
 
-use crate::Error;
-use crate::wire::messages::Uuid;
+pub use uuid::Uuid;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A random one that is none of Kafka's reserved ones and, as with Kafka, does not start with `-`: shells would take it for an
-/// option.
+/// Two more than an id has, for padding.
+const MAX_LEN: usize = 24;
+
+/// Why a text is no id, in Kafka's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    #[error("Input string with prefix `{prefix}` is too long to be decoded as a base64 UUID")]
+    TooLong { prefix: String },
+    #[error("Illegal base64 character {0:x}")]
+    Character(u8),
+    #[error(
+        "Input string `{text}` decoded as {bytes} bytes, which is not equal to the expected 16 bytes of a base64-encoded UUID"
+    )]
+    Length { text: String, bytes: usize },
+}
+
+/// A random one that is none of Kafka's reserved ones. As with Kafka its text does not start with a dash, which shells and
+/// tools would take for an option.
 pub fn random() -> Uuid {
     loop {
-        let mut bytes: [u8; 16] = rand::random();
-        // Version 4, the variant of RFC 4122.
-        bytes[6] = bytes[6] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        let uuid = Uuid::from_bytes(bytes);
+        let uuid = Uuid::new_v4();
         if !to_text(uuid).starts_with('-') {
             return uuid;
         }
@@ -34,19 +45,16 @@ pub fn to_text(uuid: Uuid) -> String {
     text
 }
 
-/// With Kafka's words for what is wrong.
-pub fn parse(text: &str) -> Result<Uuid, Error> {
-    if text.len() > 24 {
-        return Err(Error::Invalid(format!(
-            "Input string with prefix `{}` is too long to be decoded as a base64 UUID",
-            text.chars().take(24).collect::<String>()
-        )));
+pub fn parse(text: &str) -> Result<Uuid, ParseError> {
+    if text.len() > MAX_LEN {
+        let prefix = text.chars().take(MAX_LEN).collect();
+        return Err(ParseError::TooLong { prefix });
     }
     let mut bytes = Vec::with_capacity(18);
     let (mut word, mut bits) = (0u32, 0);
     for byte in text.trim_end_matches('=').bytes() {
         let Some(value) = ALPHABET.iter().position(|&known| known == byte) else {
-            return Err(Error::Invalid(format!("Illegal base64 character {byte:x}")));
+            return Err(ParseError::Character(byte));
         };
         word = word << 6 | value as u32;
         bits += 6;
@@ -57,10 +65,9 @@ pub fn parse(text: &str) -> Result<Uuid, Error> {
         }
     }
     let found = bytes.len();
-    let bytes: [u8; 16] = bytes.try_into().map_err(|_| {
-        Error::Invalid(format!(
-            "Input string `{text}` decoded as {found} bytes, which is not equal to the expected 16 bytes of a base64-encoded UUID"
-        ))
+    let bytes: [u8; 16] = bytes.try_into().map_err(|_| ParseError::Length {
+        text: text.to_owned(),
+        bytes: found,
     })?;
     Ok(Uuid::from_bytes(bytes))
 }
@@ -68,23 +75,30 @@ pub fn parse(text: &str) -> Result<Uuid, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(bits: u128) {
+            let text = to_text(Uuid::from_u128(bits));
+            prop_assert_eq!(text.len(), 22);
+            prop_assert_eq!(parse(&text), Ok(Uuid::from_u128(bits)));
+        }
+    }
 
     #[test]
     fn the_text_form_is_kafkas() {
+        // org.apache.kafka.common.Uuid: ZERO_UUID, ONE_UUID and the largest.
         assert_eq!(to_text(Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(to_text(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(to_text(Uuid::max()), "_____________________w");
         let bytes = *b"0123456789abcdef";
         assert_eq!(to_text(Uuid::from_bytes(bytes)), "MDEyMzQ1Njc4OWFiY2RlZg");
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
-        for _ in 0..1000 {
-            let uuid = random();
-            let text = to_text(uuid);
-            assert_eq!(text.len(), 22);
-            assert!(!text.starts_with('-'));
-            assert_eq!(parse(&text).expect("a uuid"), uuid);
-        }
+    fn no_new_one_looks_like_an_option() {
+        assert!((0..1000).all(|_| !to_text(random()).starts_with('-')));
     }
 
     #[test]

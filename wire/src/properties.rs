@@ -1,6 +1,12 @@
 //! Java's `.properties` format, as `java.util.Properties` reads it, with the line of each entry kept for errors.
+//!
+//! The broker reads its settings with [`Properties::parse`], which refuses what Java would refuse or mangle. Tools that are
+//! handed somebody else's file take what can be understood of it, with [`Properties::parse_lossy`].
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::io::{self, Read};
 
 /// A file beyond this is no settings file.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -34,10 +40,22 @@ impl Properties {
         if text.len() > MAX_BYTES {
             return Err(Error::TooLarge { bytes: text.len() });
         }
+        Properties::collect(text, Err)
+    }
+
+    /// With U+FFFD in the place of each escape that [`Properties::parse`] refuses.
+    pub fn parse_lossy(text: &str) -> Properties {
+        let replaced = |_| Ok::<_, Infallible>(char::REPLACEMENT_CHARACTER);
+        let Ok(properties) = Properties::collect(text, replaced);
+        properties
+    }
+
+    /// The entries of `text`, with what `bad` makes of escapes that spell no character.
+    fn collect<E>(text: &str, bad: impl Fn(Error) -> Result<char, E>) -> Result<Properties, E> {
         let mut positions = std::collections::HashMap::new();
         let mut entries: Vec<Option<Entry>> = Vec::new();
         for logical in LogicalLines::new(text) {
-            let entry = entry(&logical.text, logical.line)?;
+            let entry = entry(&logical.text, logical.line, &bad)?;
             if let Some(earlier) = positions.insert(entry.name.clone(), entries.len()) {
                 let earlier: usize = earlier;
                 entries[earlier] = None;
@@ -51,17 +69,25 @@ impl Properties {
 
     /// UTF-8, or else ISO 8859-1, which is all that Java's reader knows of bytes.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Properties, Error> {
-        if bytes.len() > MAX_BYTES {
-            return Err(Error::TooLarge { bytes: bytes.len() });
-        }
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Properties::parse(text),
-            Err(_) => {
-                let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-                // Twice as large at most.
-                Properties::parse(&text)
-            }
-        }
+        Properties::parse(&text_of(bytes)?)
+    }
+
+    /// The same, as [`Properties::parse_lossy`] reads it.
+    pub fn parse_bytes_lossy(bytes: &[u8]) -> Result<Properties, Error> {
+        Ok(Properties::parse_lossy(&text_of(bytes)?))
+    }
+
+    /// As if written behind the last one: of duplicates the last wins.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let name = name.into();
+        self.entries.retain(|entry| entry.name != name);
+        let line = self.entries.last().map_or(1, |last| last.line + 1);
+        let value = value.into();
+        self.entries.push(Entry { name, value, line });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -103,6 +129,24 @@ impl FromIterator<(String, String)> for Properties {
         }
         Properties { entries }
     }
+}
+
+/// All of `source`, or, of what is too much for a settings file, enough to be refused by [`Properties::parse_bytes`].
+pub fn read_bounded(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Latin-1 grows to twice its size at most.
+fn text_of(bytes: &[u8]) -> Result<Cow<'_, str>, Error> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::TooLarge { bytes: bytes.len() });
+    }
+    Ok(match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+    })
 }
 
 fn escape(text: &str, is_name: bool, into: &mut String) {
@@ -205,7 +249,11 @@ impl Iterator for LogicalLines<'_> {
 }
 
 /// A logical line: the name ends at the first unescaped `=`, `:` or blank.
-fn entry(logical: &str, line: usize) -> Result<Entry, Error> {
+fn entry<E>(
+    logical: &str,
+    line: usize,
+    bad: &impl Fn(Error) -> Result<char, E>,
+) -> Result<Entry, E> {
     let mut escaped = false;
     let end = logical.find(|c: char| {
         let ends = !escaped && (c == '=' || c == ':' || is_blank(c));
@@ -216,13 +264,17 @@ fn entry(logical: &str, line: usize) -> Result<Entry, Error> {
     let rest = rest.trim_start_matches(is_blank);
     let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
     Ok(Entry {
-        name: unescape(name, line)?,
-        value: unescape(value.trim_start_matches(is_blank), line)?,
+        name: unescape(name, line, bad)?,
+        value: unescape(value.trim_start_matches(is_blank), line, bad)?,
         line,
     })
 }
 
-fn unescape(text: &str, line: usize) -> Result<String, Error> {
+fn unescape<E>(
+    text: &str,
+    line: usize,
+    bad: &impl Fn(Error) -> Result<char, E>,
+) -> Result<String, E> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
@@ -230,7 +282,12 @@ fn unescape(text: &str, line: usize) -> Result<String, Error> {
         rest = &rest[at + 1..];
         let Some(c) = rest.chars().next() else { break };
         if c == 'u' {
-            let (character, length) = unicode(&rest[1..], line)?;
+            let (character, length) = match unicode(&rest[1..], line) {
+                Ok(spelt) => spelt,
+                // What else stands there is text.
+                Err(error @ Error::LoneSurrogate { .. }) => (bad(error)?, 4),
+                Err(error) => (bad(error)?, 0),
+            };
             out.push(character);
             rest = &rest[1 + length..];
             continue;
