@@ -8,6 +8,7 @@ pub mod clock;
 pub mod complaints;
 pub mod config;
 pub mod engine;
+pub mod group;
 pub mod identity;
 pub mod metadata;
 pub mod metrics;

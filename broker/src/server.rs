@@ -5,6 +5,7 @@ use crate::api::{Broker, BrokerParts};
 use crate::budget::Budget;
 use crate::config::{BrokerConfig, Listener};
 use crate::engine::{self, Engine, EngineOptions};
+use crate::group::Groups;
 use crate::identity;
 use crate::metadata::{self, Command, Endpoint};
 use crate::metrics::Metrics;
@@ -101,12 +102,14 @@ impl Server {
             &tasks,
         )
         .await;
+        let groups = Groups::start(replicas.clone(), &config, stop.clone(), &tasks);
         let limits = Arc::new(limits(&config));
         let broker = Arc::new(Broker::new(BrokerParts {
             config,
             cluster_id: identity.cluster_id,
             metadata,
             replicas,
+            groups,
             metrics,
             reads: Budget::new(MEMORY_BYTES),
             stopping: stop.clone(),

@@ -10,6 +10,8 @@ mod configs;
 mod consume;
 #[path = "api/epochs.rs"]
 mod epochs;
+#[path = "api/groups.rs"]
+mod groups;
 #[path = "api/produce.rs"]
 mod produce;
 #[path = "api/producers.rs"]

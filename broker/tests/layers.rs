@@ -39,7 +39,18 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("security", &["config", "metadata"]),
-    ("group", &["config", "metadata", "partition"]),
+    (
+        "group",
+        &[
+            "config",
+            "raft",
+            "storage",
+            "metadata",
+            "partition",
+            "engine",
+            "replicas",
+        ],
+    ),
     ("transaction", &["config", "metadata", "partition"]),
     (
         "api",

@@ -74,6 +74,7 @@ pub fn all(admin: &Admin) -> Vec<Family> {
         memory(&mut families, &broker, limits);
         topics(&mut families, &broker);
         traffic(&mut families, &admin.metrics.topics.read());
+        super::groups::groups(&mut families, &broker);
         directories(&mut families, &broker);
     }
     process(&mut families, admin);

@@ -9,6 +9,7 @@
 mod control;
 mod exposition;
 mod gather;
+mod groups;
 mod http;
 mod log_filter;
 mod probes;

@@ -6,6 +6,7 @@ use super::refusal::Refused;
 use crate::budget::Budget;
 use crate::complaints::Complaints;
 use crate::config::BrokerConfig;
+use crate::group::Groups;
 use crate::metadata::{self, Command, Output};
 use crate::metrics::Metrics;
 use crate::replicas::{Effective, Replicas};
@@ -23,6 +24,7 @@ pub struct BrokerParts {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub groups: Arc<Groups>,
     pub metrics: Arc<Metrics>,
     /// For records on their way to clients.
     pub reads: Budget,
@@ -37,6 +39,7 @@ pub struct Broker {
     pub cluster_id: String,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
+    pub groups: Arc<Groups>,
     pub metrics: Arc<Metrics>,
     pub reads: Budget,
     /// About slow requests.
@@ -57,6 +60,7 @@ impl Broker {
             cluster_id: parts.cluster_id,
             metadata: parts.metadata,
             replicas: parts.replicas,
+            groups: parts.groups,
             metrics: parts.metrics,
             reads: parts.reads,
             stopping: parts.stopping,

@@ -1,11 +1,21 @@
-//! FindCoordinator: which broker coordinates a group, a transaction or a share group's partition. None does yet.
+//! FindCoordinator: which broker coordinates a group, a transaction or a share group's partition. Transactions and share groups
+//! have none yet.
 
+use super::broker::Broker;
+
+use super::topics;
 use super::{Call, Reply, code, text};
-use millrace_wire::ErrorCode;
+use crate::group::{OFFSETS_TOPIC, placement};
+use crate::metadata::{NewTopic, Placement};
+use crate::replicas::HostedTopic;
 use millrace_wire::messages::find_coordinator_response::Coordinator;
+use millrace_wire::messages::metadata_response::MetadataResponseBroker;
 use millrace_wire::messages::{
     BrokerId, FindCoordinatorRequest, FindCoordinatorResponse, StrBytes,
 };
+use millrace_wire::{ErrorCode, uuid};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// From here on a request asks for many keys (KIP-699).
 const BATCHED: i16 = 4;
@@ -25,39 +35,109 @@ pub async fn handle(
     let mut response = FindCoordinatorResponse::default();
     match call.version {
         BATCHED.. => {
-            let keys = request.coordinator_keys.into_iter();
-            let find = |key: StrBytes| {
-                let error = error(request.key_type, &key, call.version);
-                coordinator(key, error)
-            };
-            response.coordinators = keys.map(find).collect();
+            for key in request.coordinator_keys {
+                let found = find(call, request.key_type, &key).await;
+                response.coordinators.push(coordinator(key, found));
+            }
         }
-        version => {
-            let error = error(request.key_type, &request.key, version);
-            response.error_code = code(error);
-            response.error_message = Some(text(error.message()));
-            response.node_id = BrokerId(NOBODY);
-            response.port = NOBODY;
+        _ => {
+            let found = find(call, request.key_type, &request.key).await;
+            let found = coordinator(request.key, found);
+            response.error_code = found.error_code;
+            response.error_message = found.error_message;
+            response.node_id = found.node_id;
+            response.host = found.host;
+            response.port = found.port;
         }
     }
     Reply::Answer(response)
 }
 
-fn coordinator(key: StrBytes, error: ErrorCode) -> Coordinator {
+fn coordinator(key: StrBytes, found: Result<MetadataResponseBroker, ErrorCode>) -> Coordinator {
     let mut coordinator = Coordinator::default();
     coordinator.key = key;
-    coordinator.node_id = BrokerId(NOBODY);
-    coordinator.port = NOBODY;
-    coordinator.error_code = code(error);
-    coordinator.error_message = Some(text(error.message()));
+    match found {
+        Ok(broker) => {
+            coordinator.node_id = broker.node_id;
+            coordinator.host = broker.host;
+            coordinator.port = broker.port;
+            coordinator.error_message = Some(text(ErrorCode::None.message()));
+        }
+        Err(error) => {
+            coordinator.node_id = BrokerId(NOBODY);
+            coordinator.port = NOBODY;
+            coordinator.error_code = code(error);
+            coordinator.error_message = Some(text(error.message()));
+        }
+    }
     coordinator
 }
 
-fn error(key_type: i8, key: &str, version: i16) -> ErrorCode {
+async fn find(call: &Call, key_type: i8, key: &str) -> Result<MetadataResponseBroker, ErrorCode> {
+    check(key_type, key, call.version)?;
+    if key_type != GROUP {
+        return Err(ErrorCode::CoordinatorNotAvailable);
+    }
+    let topic = offsets_topic(&call.broker).await?;
+    let partition = placement::partition_of(key, topic.partitions.len());
+    // The one broker that there is leads what it can lead.
+    topics::led(&topic, partition, -1).map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+    let brokers = super::metadata::brokers(&call.broker.metadata.image(), &call.caller.listener);
+    let mut brokers = brokers.into_iter();
+    brokers
+        .find(|broker| broker.node_id.0 == call.broker.id())
+        .ok_or(ErrorCode::CoordinatorNotAvailable)
+}
+
+/// Made when somebody first asks for a group.
+async fn offsets_topic(broker: &Broker) -> Result<Arc<HostedTopic>, ErrorCode> {
+    let here = || broker.replicas.hosting().topic(OFFSETS_TOPIC).cloned();
+    if let Some(topic) = here() {
+        return Ok(topic);
+    }
+    let config = broker.config();
+    let brokers = broker.metadata.image().brokers.len();
+    let replicas = u16::try_from(config.offsets_topic_replication_factor).unwrap_or(1);
+    let settings = [
+        ("cleanup.policy", "compact"),
+        ("compression.type", "producer"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let new = NewTopic {
+        name: OFFSETS_TOPIC.to_owned(),
+        id: uuid::random(),
+        partitions: u32::try_from(config.offsets_topic_num_partitions).unwrap_or(1),
+        placement: Placement::Automatic {
+            replicas: replicas
+                .min(u16::try_from(brokers).unwrap_or(u16::MAX))
+                .max(1),
+            seed: uuid::random().as_u128() as u64,
+        },
+        configs: BTreeMap::from(settings),
+    };
+    match broker.create(new).await {
+        Ok(topic) => tracing::info!(
+            partitions = topic.partitions.len(),
+            "{OFFSETS_TOPIC} made because a client asked for a group"
+        ),
+        // Another request may have made it meanwhile.
+        Err(refused) if refused.code == ErrorCode::TopicAlreadyExists => {
+            broker.await_replicas().await;
+        }
+        Err(refused) => {
+            tracing::warn!(reason = refused.message, "cannot make {OFFSETS_TOPIC}");
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+    }
+    here().ok_or(ErrorCode::CoordinatorNotAvailable)
+}
+
+/// Whether it is a key that can have a coordinator.
+fn check(key_type: i8, key: &str, version: i16) -> Result<(), ErrorCode> {
     match key_type {
-        GROUP | TRANSACTION => ErrorCode::CoordinatorNotAvailable,
-        SHARE if version >= SHARE_SINCE && is_share_key(key) => ErrorCode::CoordinatorNotAvailable,
-        _ => ErrorCode::InvalidRequest,
+        GROUP | TRANSACTION => Ok(()),
+        SHARE if version >= SHARE_SINCE && is_share_key(key) => Ok(()),
+        _ => Err(ErrorCode::InvalidRequest),
     }
 }
 
@@ -93,8 +173,8 @@ mod tests {
     #[test]
     fn share_groups_are_known_since_version_6() {
         let key = "g:AAAAAAAAAAAAAAAAAAAAAQ:0";
-        assert_eq!(error(SHARE, key, 5), ErrorCode::InvalidRequest);
-        assert_eq!(error(SHARE, key, 6), ErrorCode::CoordinatorNotAvailable);
-        assert_eq!(error(3, key, 6), ErrorCode::InvalidRequest);
+        assert_eq!(check(SHARE, key, 5), Err(ErrorCode::InvalidRequest));
+        assert_eq!(check(SHARE, key, 6), Ok(()));
+        assert_eq!(check(3, key, 6), Err(ErrorCode::InvalidRequest));
     }
 }

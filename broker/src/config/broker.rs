@@ -118,6 +118,7 @@ broker_config! {
     producer_id_expiration_ms: i32 = "producer.id.expiration.ms";
     producer_id_expiration_check_interval_ms: i32 = "producer.id.expiration.check.interval.ms";
     metrics_max_topics: usize = "millrace.metrics.max.topics";
+    metrics_max_group_topics: usize = "millrace.metrics.max.group.topics";
     slow_request_ms: u64 = "millrace.slow.request.ms";
     log_budget_bytes: u64 = "millrace.log.budget.bytes";
     log_limit_bytes: u64 = "millrace.log.limit.bytes";

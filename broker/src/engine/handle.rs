@@ -107,6 +107,28 @@ impl Handle {
         ack: Ack,
         answer: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
     ) {
+        self.append_from(Origin::Client, batches, now_ms, ack, answer);
+    }
+
+    /// The same for the broker's own records in its internal topics.
+    pub fn append_as_coordinator(
+        &self,
+        batches: Bytes,
+        now_ms: i64,
+        ack: Ack,
+        answer: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
+    ) {
+        self.append_from(Origin::Coordinator, batches, now_ms, ack, answer);
+    }
+
+    fn append_from(
+        &self,
+        origin: Origin,
+        batches: Bytes,
+        now_ms: i64,
+        ack: Ack,
+        answer: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
+    ) {
         if let Some(damage) = self.fault() {
             let failure = Failure::Faulty(damage.to_string().into());
             return answer(Err(AppendError::Failed(failure)));
@@ -125,7 +147,7 @@ impl Handle {
         let command = Command::Append(Append {
             batches,
             now_ms,
-            origin: Origin::Client,
+            origin,
         });
         self.shared.command(command, ack, move |result| {
             answer(match result {

@@ -101,6 +101,14 @@ metrics! {
     TOPIC_FETCHED_BYTES: Counter "millrace_topic_fetched_bytes" ["topic"]
         "Bytes of record batches that were read for consumers."
         ; "kafka.server:type=BrokerTopicMetrics,name=BytesOutPerSec",
+    GROUPS: Gauge "millrace_groups" ["state"]
+        "Consumer groups that this broker coordinates, by their state."
+        ; "kafka.server:type=group-coordinator-metrics,name=group-count",
+    GROUP_MEMBERS: Gauge "millrace_group_members" []
+        "Members of the groups that this broker coordinates.",
+    GROUP_LAG: Gauge "millrace_group_lag_records" ["group", "topic"]
+        "Records that a group has not read: from what it has committed to the end of the topic's partitions, of those that this \
+         broker leads.",
     DIRECTORY_ONLINE: Gauge "millrace_directory_online" ["directory"]
         "1 while the directory takes records; 0 when it could not be opened or a write to it failed."
         ; "kafka.log:type=LogManager,name=OfflineLogDirectoryCount",
@@ -158,7 +166,8 @@ pub fn page() -> String {
          `/metrics` shows these, in the format of OpenMetrics, which Prometheus reads. \
          [Observability](../observability.md) says how to scrape it.\n\n\
          At most `millrace.metrics.max.topics` topics have a label of their own; the others are counted together under \
-         `topic=\"_other\"`. Counters of a deleted topic end with it. Histograms have `_bucket`, `_sum` and `_count`. \
+         `topic=\"_other\"`. Likewise at most `millrace.metrics.max.group.topics` pairs of a group and a topic have a lag of their \
+         own; the others are added up under `group=\"_other\"`. Counters of a deleted topic end with it. Histograms have `_bucket`, `_sum` and `_count`. \
          Of Kafka's own metrics the one with the same subject is named where there is one; Kafka's are often rates, these are \
          counters to take a `rate()` of.\n\n\
          | Name | Type | Labels | Meaning | In Kafka |\n|---|---|---|---|---|\n",

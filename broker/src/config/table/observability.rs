@@ -11,6 +11,8 @@ settings! {
         "Where HTTP takes orders such as /log-level, as host:port; whoever reaches it may give them. Nothing at all turns it off.";
     "millrace.metrics.max.topics", Int, "200", Between(0, 100_000), Low, ReadOnly, Served,
         "Topics with a label of their own in metrics; others are counted together as _other.";
+    "millrace.metrics.max.group.topics", Int, "500", Between(0, 100_000), Low, ReadOnly, Served,
+        "Pairs of a group and a topic with a lag of their own in metrics; others are added up as _other.";
     "millrace.slow.request.ms", Long, "1000", AtLeast(0), Low, ReadOnly, Served,
         "Requests that take longer are worth a line in the log, without the time that a fetch waits for records; 0 turns it off.";
 }
