@@ -1,6 +1,7 @@
 //! The program `millrace`. `MILLRACE_LOG` chooses what it logs, as in `MILLRACE_LOG=millrace_broker=debug`.
 
 mod demo;
+mod dump_log;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Shows the engine at work: appends, sealing, reading back, and opening the same directory again
     Demo(demo::Options),
+    /// Shows what is in a broker's files, as kafka-dump-log does; changes nothing
+    DumpLog(dump_log::Options),
     /// Runs a broker until SIGTERM or Ctrl-C
     Server(serve::Options),
 }
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
     let command = Arguments::parse().command;
     // A broker tells what it does; the demonstration prints its own story.
     let level = match &command {
-        Command::Demo(_) => LevelFilter::WARN,
+        Command::Demo(_) | Command::DumpLog(_) => LevelFilter::WARN,
         Command::Server(_) => LevelFilter::INFO,
     };
     let filter = EnvFilter::builder()
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     }
     let result = match command {
         Command::Demo(options) => demo::run(&options).map_err(|error| error.to_string()),
+        Command::DumpLog(options) => dump_log::run(&options),
         Command::Server(options) => serve::run(options, filter),
     };
     match result {

@@ -90,7 +90,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Programs: what they call `crate` is themselves, and they see the broker as its users do.
-const PROGRAMS: &[&str] = &["bin"];
+const PROGRAMS: &[&str] = &["bin", "dump_log"];
 
 /// Files beside the folders that any folder may import, and one folder, whose own imports its row lists. What the files import is
 /// not checked.

@@ -55,6 +55,7 @@ const TOOLS: &[Tool] = tools! {
     "kafka-console-producer" => console::producer::run,
     "kafka-consumer-perf-test" => perf::consumer::run,
     "kafka-delete-records" => delete_records::run,
+    "kafka-dump-log" => server::dump_log,
     "kafka-e2e-latency" => perf::end_to_end::run,
     "kafka-get-offsets" => get_offsets::run,
     "kafka-log-dirs" => log_dirs::run,

@@ -2,7 +2,7 @@
 //!
 //! [`shard`] is one directory: a [`log`] that all its groups share, [`families`] above it, and per group a [`group_log`]
 //! that `raft` reads. [`seal`] moves committed runs from log to family, [`read`] finds records in either, [`retention`] and
-//! [`compact`] give space back, [`import`] takes another replica's records. [`writer`] gives a shard its threads; the simulation goes without.
+//! [`compact`] give space back, [`import`] takes another replica's records, [`inspect`] looks on. [`writer`] gives a shard its threads; the simulation goes without.
 //!
 //! **Invariant:** nothing here decides what an offset means to a client; batches pass through as bytes.
 
@@ -15,6 +15,7 @@ pub mod families;
 pub mod group_log;
 pub mod ids;
 pub mod import;
+pub mod inspect;
 pub mod keys;
 pub mod log;
 mod placement;

@@ -1,4 +1,4 @@
-//! `kafka-server-start` becomes the broker's program; `kafka-server-stop` asks brokers to end.
+//! `kafka-server-start` and `kafka-dump-log` become the broker's program; `kafka-server-stop` asks brokers to end.
 
 use crate::Output;
 use crate::failure::Failure;
@@ -83,6 +83,17 @@ fn check_overrides(args: &[String]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// `kafka-dump-log` is of the broker's program, which knows its files.
+pub async fn dump_log(args: &[String], out: &mut Output) -> Result<(), Failure> {
+    out.flush()?;
+    let broker = find_broker()?;
+    let error = Command::new(&broker).arg("dump-log").args(args).exec();
+    Err(Failure::plain(format!(
+        "cannot run {}: {error}",
+        broker.display()
+    )))
 }
 
 fn find_broker() -> Result<PathBuf, Failure> {

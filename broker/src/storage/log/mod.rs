@@ -9,7 +9,8 @@
 //! - `segment.rs`: the files, their names, and the spare ones.
 //! - `recovery.rs`: what of a directory is valid after a crash.
 //! - `writer.rs`: append, sync, roll, release.
-//! - `reader.rs`: entries by place.
+//! - `reader.rs`: entries by place;
+//! - `inspect.rs`: a segment for tools, which change nothing and read on behind damage.
 //!
 //! **Invariants.**
 //! - Nothing is durable before [`SharedLog::sync`] returned; after that, nothing of it is lost or reordered, or opening fails.
@@ -21,6 +22,7 @@
 mod blocks;
 mod error;
 mod format;
+pub mod inspect;
 mod reader;
 mod recovery;
 mod segment;

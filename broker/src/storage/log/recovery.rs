@@ -242,6 +242,23 @@ struct Later {
 /// Looks for headers of this segment's blocks (with this salt, if it is known) anywhere from `from` on.
 fn later_blocks(segment: &Segment, from: u64, salt: Option<u64>) -> Result<Option<Later>, Error> {
     let mut later: Option<Later> = None;
+    headers(segment, from, salt, &mut |block| {
+        let (synced, end) = later.as_ref().map_or((0, 0), |l| (l.synced, l.end));
+        later = Some(Later {
+            synced: synced.max(u64::from(block.synced)),
+            end: end.max(block.end()),
+        });
+    })?;
+    Ok(later)
+}
+
+/// Visits them in their order.
+pub(super) fn headers(
+    segment: &Segment,
+    from: u64,
+    salt: Option<u64>,
+    visit: &mut dyn FnMut(BlockHeader),
+) -> Result<(), Error> {
     let mut chunk_start = from;
     while chunk_start + BLOCK_HEADER_LEN as u64 <= segment.len {
         // Chunks overlap by what a header that begins at a chunk's last place needs.
@@ -252,17 +269,13 @@ fn later_blocks(segment: &Segment, from: u64, salt: Option<u64>) -> Result<Optio
             let offset = chunk_start + at as u64;
             let block = BlockHeader::decode(&chunk[at..], segment.header.number, offset);
             if let Some(block) = block.filter(|b| salt.is_none_or(|salt| b.salt == salt)) {
-                let (synced, end) = later.map_or((0, 0), |l| (l.synced, l.end));
-                later = Some(Later {
-                    synced: synced.max(u64::from(block.synced)),
-                    end: end.max(block.end()),
-                });
+                visit(block);
             }
             at += ALIGNMENT as usize;
         }
         chunk_start += at as u64;
     }
-    Ok(later)
+    Ok(())
 }
 
 /// Makes the valid part of the last segment durable and gives the rest of its space back.
@@ -299,7 +312,7 @@ fn settle(last: &Segment, tail: &Tail) -> Result<Segment, Error> {
 }
 
 /// `len` is at most what the file holds: it was checked against the file's own length.
-fn read(segment: &Segment, offset: u64, len: usize) -> Result<Bytes, Error> {
+pub(super) fn read(segment: &Segment, offset: u64, len: usize) -> Result<Bytes, Error> {
     let mut bytes = vec![0; len];
     segment
         .file

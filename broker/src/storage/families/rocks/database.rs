@@ -43,6 +43,21 @@ impl Database {
         Ok(database)
     }
 
+    /// As it was flushed last, for reading: beside a process that has it open, and without changing anything.
+    pub fn open_read_only(
+        path: &Path,
+        options: &Options,
+        families: Vec<ColumnFamilyDescriptor>,
+    ) -> Result<Database, Error> {
+        let db = DB::open_cf_descriptors_read_only(options, path, families, false)
+            .map_err(|error| open_failed(path, error))?;
+        Ok(Database {
+            db,
+            path: path.to_owned(),
+            next_file: AtomicU64::new(0),
+        })
+    }
+
     /// Closes the database and opens it again. Tables that were written but not adopted stay.
     pub fn open_again(
         self,

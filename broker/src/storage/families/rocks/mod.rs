@@ -8,11 +8,13 @@
 //! database of its own below it, see [`packed`].
 
 mod database;
+mod inspect;
 mod packed;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use inspect::{ReadOnlyFamilies, Table};
 pub use settings::Settings;
 
 use super::{Error, Families, Family, PACKED_FAMILIES, RECORD_FAMILIES, RowChange};
