@@ -53,6 +53,10 @@ build: deps ## Build the programs, optimised, into target/release
 bench: deps ## Run the benchmarks
 	cargo bench $(LOCKED) -p millrace-broker
 
+.PHONY: bench-kafka
+bench-kafka: build ## Run the benchmark beside Apache Kafka (ROUNDS=5; see bench/kafka/run.sh); needs java and mvn
+	bench/kafka/run.sh
+
 .PHONY: deps
 deps: ## Install what a build needs and this machine lacks
 	@tools/deps.sh
