@@ -1,26 +1,5 @@
-//! Whatever stands at the front of a frame, its header is read or refused, and what is read is what was there.
 #![no_main]
 
-use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
-use millrace_wire::ApiKey;
-use millrace_wire::frame::{decode_request_header, decode_response_header};
-
-fuzz_target!(|input: &[u8]| {
-    let mut request = Bytes::copy_from_slice(input);
-    if let Ok(header) = decode_request_header(&mut request) {
-        assert_eq!(input[..2], header.api_key.to_be_bytes());
-        assert_eq!(input[2..4], header.api_version.to_be_bytes());
-        assert_eq!(input[4..8], header.correlation_id.to_be_bytes());
-        assert!(input.ends_with(&request));
-    }
-    let Some((&[key, version], response)) = input.split_first_chunk() else {
-        return;
-    };
-    if let Ok(api) = ApiKey::try_from(i16::from(key)) {
-        let mut rest = Bytes::copy_from_slice(response);
-        if decode_response_header(&mut rest, api, i16::from(version)).is_ok() {
-            assert!(response.ends_with(&rest));
-        }
-    }
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    millrace_fuzz_targets::frame_header::run(input);
 });
