@@ -9,10 +9,11 @@ use crate::api::{self, Broker, Caller, Outcome, Serving};
 use crate::budget::Share;
 use futures_util::poll;
 use millrace_wire::frame::decode_request_header;
+use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, mpsc};
@@ -20,6 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Requests of one connection that wait for their answers. More are not read.
 const MAX_IN_FLIGHT: usize = 32;
+
+/// How long a client may leave an answer unread while others wait for the memory it holds. Clients do rest: those of Java read
+/// only while somebody polls.
+const PRESSED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether others may be served beside a request; held until it is answered.
 enum Turn {
@@ -147,15 +152,86 @@ async fn write_all(
             Outcome::NoAnswer => {}
             Outcome::Close(why) => return Err(why),
             Outcome::Answer { frame, held } => {
-                match tokio::time::timeout(patience, writer.write_all(&frame)).await {
-                    Ok(Ok(())) => {}
+                let is_wanted = || held.iter().any(Share::is_wanted);
+                match write(&mut writer, &frame, patience, is_wanted).await {
+                    Ok(Written::All) => {}
                     // The client is gone.
-                    Ok(Err(_)) => return Ok(()),
-                    Err(_) => return Err(format!("an answer was not read for {patience:?}")),
+                    Err(_) => return Ok(()),
+                    Ok(Written::Unread) => {
+                        return Err(format!("an answer was not read for {patience:?}"));
+                    }
+                    Ok(Written::Pressed) => {
+                        return Err(format!(
+                            "an answer was not read for {PRESSED_PATIENCE:?} while others waited for its memory"
+                        ));
+                    }
                 }
                 drop(held);
             }
         }
     }
     Ok(())
+}
+
+enum Written {
+    All,
+    Unread,
+    Pressed,
+}
+
+/// Writes until nothing is taken for `patience`, or, while `is_wanted`, for less.
+async fn write(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut frame: &[u8],
+    patience: Duration,
+    is_wanted: impl Fn() -> bool,
+) -> io::Result<Written> {
+    let mut unread = Duration::ZERO;
+    while !frame.is_empty() {
+        let step = PRESSED_PATIENCE.min(patience);
+        match tokio::time::timeout(step, writer.write(frame)).await {
+            Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                frame = &frame[written?..];
+                unread = Duration::ZERO;
+            }
+            Err(_) if is_wanted() => return Ok(Written::Pressed),
+            Err(_) => {
+                unread += step;
+                if unread >= patience {
+                    return Ok(Written::Unread);
+                }
+            }
+        }
+    }
+    Ok(Written::All)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+
+    const PATIENCE: Duration = Duration::from_secs(600);
+
+    async fn unread(held: &Share) -> (Written, Duration) {
+        let (_client, mut server) = tokio::io::duplex(10);
+        let began = tokio::time::Instant::now();
+        let written = write(&mut server, &[0; 100], PATIENCE, || held.is_wanted()).await;
+        (written.expect("nothing fails"), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_stay_unread_until_others_wait_for_its_memory() {
+        let budget = Budget::new(0);
+        let held = budget.take(1).await;
+        assert!(matches!(unread(&held).await, (Written::Unread, PATIENCE)));
+        let wait = tokio::spawn(async move { budget.take(1).await });
+        tokio::task::yield_now().await;
+        assert!(matches!(
+            unread(&held).await,
+            (Written::Pressed, PRESSED_PATIENCE)
+        ));
+        wait.abort();
+    }
 }

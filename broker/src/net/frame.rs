@@ -8,11 +8,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-/// As much of a frame must have come before memory for all of it is taken.
-const FIRST_BYTES: usize = 64 * 1024;
+/// As much of a frame is read before memory is asked for: most requests are whole by then, and who sends half of one holds
+/// nothing that others wait for.
+const FIRST_BYTES: usize = 4 * 1024;
+
+/// As much of a frame must have come before memory for all of it is taken. Until then it is twice what has come.
+const PROVEN_BYTES: usize = 64 * 1024;
 
 /// A frame that has begun goes on within this time, or its connection ends: half a frame holds memory that others wait for.
 pub const STALL: Duration = Duration::from_secs(30);
+
+/// The same while others do wait for that memory.
+pub const PRESSED_STALL: Duration = Duration::from_secs(1);
 
 /// Why there is no further frame.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +33,10 @@ pub enum Ended {
     Torn,
     #[error("a request stopped in the middle for {STALL:?}")]
     Stalled,
+    #[error(
+        "a request stopped in the middle for {PRESSED_STALL:?} while others waited for its memory"
+    )]
+    Pressed,
     #[error("a request of {length} bytes, {}", explain(*.length, *.limit))]
     Length { length: i32, limit: i32 },
     #[error("read: {0}")]
@@ -76,28 +87,47 @@ pub async fn read_body(
     bytes: usize,
     budget: &Budget,
 ) -> Result<(Bytes, Share), Ended> {
-    let first_bytes = bytes.min(FIRST_BYTES);
-    let mut share = budget.take(first_bytes).await;
-    let mut frame = BytesMut::with_capacity(first_bytes);
-    fill(socket, &mut frame, first_bytes).await?;
-    if bytes > first_bytes {
+    let mut have = bytes.min(FIRST_BYTES);
+    let mut frame = BytesMut::with_capacity(have);
+    fill(socket, &mut frame, have, None).await?;
+    let mut share = budget.take(have).await;
+    while have < bytes {
+        have = match have < PROVEN_BYTES {
+            true => bytes.min(2 * have),
+            false => bytes,
+        };
         // First given back, then taken: nobody waits for more while he holds some.
         drop(share);
-        share = budget.take(bytes).await;
-        frame.reserve(bytes - first_bytes);
-        fill(socket, &mut frame, bytes).await?;
+        share = budget.take(have).await;
+        frame.reserve(have - frame.len());
+        fill(socket, &mut frame, have, Some(&share)).await?;
     }
     Ok((frame.freeze(), share))
 }
 
+/// Reads until the frame has so many bytes; `holding` is what it takes from others meanwhile.
 async fn fill(
     socket: &mut (impl AsyncRead + Unpin),
     frame: &mut BytesMut,
     bytes: usize,
+    holding: Option<&Share>,
 ) -> Result<(), Ended> {
+    let mut silent = Duration::ZERO;
     while frame.len() < bytes {
-        let mut rest = socket.take((bytes - frame.len()) as u64);
-        some(timeout(STALL, rest.read_buf(frame)).await)?;
+        let mut rest = (&mut *socket).take((bytes - frame.len()) as u64);
+        match (timeout(PRESSED_STALL, rest.read_buf(frame)).await, holding) {
+            (Ok(read), _) => {
+                some(Ok(read))?;
+                silent = Duration::ZERO;
+            }
+            (Err(_), Some(share)) if share.is_wanted() => return Err(Ended::Pressed),
+            (Err(_), _) => {
+                silent += PRESSED_STALL;
+                if silent >= STALL {
+                    return Err(Ended::Stalled);
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -132,7 +162,14 @@ mod tests {
 
     #[tokio::test]
     async fn frames_come_out_as_they_went_in() {
-        for length in [0, 1, 100, FIRST_BYTES, FIRST_BYTES + 1, 3 * FIRST_BYTES] {
+        for length in [
+            0,
+            1,
+            FIRST_BYTES,
+            FIRST_BYTES + 1,
+            PROVEN_BYTES + 1,
+            300_000,
+        ] {
             let body: Vec<u8> = (0..length).map(|n| n as u8).collect();
             assert_eq!(read(&frame(&body)).await.unwrap(), body);
         }
@@ -162,15 +199,59 @@ mod tests {
     async fn half_a_frame_and_silence_ends_and_gives_its_memory_back() {
         let (mut client, mut server) = tokio::io::duplex(1 << 20);
         let budget = Budget::new(1 << 20);
-        let sent = frame(&vec![7; 2 * FIRST_BYTES]);
-        tokio::io::AsyncWriteExt::write_all(&mut client, &sent[..FIRST_BYTES + 9])
+        let sent = frame(&vec![7; 2 * PROVEN_BYTES]);
+        tokio::io::AsyncWriteExt::write_all(&mut client, &sent[..PROVEN_BYTES + 9])
             .await
             .unwrap();
         let length = read_length(&mut server, IDLE, LIMIT).await.unwrap();
         let ended = read_body(&mut server, length, &budget).await.map(|_| ());
         assert!(matches!(ended, Err(Ended::Stalled)));
-        assert_eq!(budget.free_bytes(), 1 << 20);
+        assert_eq!(budget.taken_bytes(), 0);
         let ended = read_length(&mut server, IDLE, LIMIT).await;
         assert!(matches!(ended, Err(Ended::Idle(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_frame_makes_room_for_others_soon() {
+        let (mut client, mut server) = tokio::io::duplex(1 << 20);
+        // Of this size there is room for one.
+        let budget = Budget::new(8 * PROVEN_BYTES);
+        let sent = frame(&vec![7; 40_000]);
+        tokio::io::AsyncWriteExt::write_all(&mut client, &sent[..39_000])
+            .await
+            .unwrap();
+        let length = read_length(&mut server, IDLE, LIMIT).await.unwrap();
+        let half = read_body(&mut server, length, &budget);
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let mut others = Vec::new();
+            for _ in 0..3 {
+                others.push(budget.take(40_000).await);
+            }
+        };
+        let began = tokio::time::Instant::now();
+        let (ended, ()) = tokio::join!(half, others);
+        assert!(matches!(ended.map(|_| ()), Err(Ended::Pressed)));
+        assert!(began.elapsed() <= 2 * PRESSED_STALL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_beginning_of_a_frame_holds_no_more_than_twice_what_came() {
+        let (mut client, mut server) = tokio::io::duplex(1 << 20);
+        let budget = Budget::new(64 << 20);
+        let mut sent = (100_i32 << 20).to_be_bytes().to_vec();
+        sent.resize(4 + 10_000, 0);
+        tokio::io::AsyncWriteExt::write_all(&mut client, &sent)
+            .await
+            .unwrap();
+        let length = read_length(&mut server, IDLE, i32::MAX).await.unwrap();
+        let read = read_body(&mut server, length, &budget);
+        tokio::pin!(read);
+        assert!(timeout(STALL / 2, &mut read).await.is_err());
+        assert!(
+            budget.taken_bytes() <= 2 * 10_000,
+            "{}",
+            budget.taken_bytes()
+        );
     }
 }
