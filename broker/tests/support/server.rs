@@ -42,7 +42,14 @@ impl ServerProcess {
         fs::write(&settings, text).expect("the settings can be written");
         let log = directory.join("server.log");
         let lines = File::create(&log).expect("a log can be made");
-        let child = Command::new(env!("CARGO_BIN_EXE_millrace"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        for (name, _) in std::env::vars_os() {
+            // What is said to the tests, such as MILLRACE_SEED, is no setting.
+            if name.as_encoded_bytes().starts_with(b"MILLRACE_") {
+                program.env_remove(name);
+            }
+        }
+        let child = program
             .arg("server")
             .arg(&settings)
             .stdin(Stdio::null())
