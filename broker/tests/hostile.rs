@@ -84,6 +84,10 @@ async fn a_flood_of_connections_leaves_others_served_and_memory_bounded() {
         slowest = slowest.max(others.works(flood::PATIENCE).await);
         served += 1;
     }
+    println!(
+        "opened after {:?}, the slowest round until then {slowest:?}",
+        began.elapsed()
+    );
     let held = flooding.await.expect("the flood is made");
     assert_eq!(held.len(), connections, "connections that were taken");
     // New clients are served, too, while the flood stands.

@@ -112,9 +112,10 @@ fn mischief(number: usize) -> Bytes {
         11..13 => announce(50_000, 5_000),
         13 => announce(1 << 20, 10_000),
         14 if number % 200 == 14 => announce(100 << 20, 100_000),
-        // Requests without end.
-        14..19 => api_versions(200),
-        _ => fetches(20),
+        // Requests whose answers are not read; of some more than the system keeps for them.
+        19 if number % 200 == 19 => api_versions(5_000),
+        19 if number % 200 == 39 => fetches(20),
+        _ => api_versions(20),
     }
 }
 

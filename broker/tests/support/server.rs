@@ -90,7 +90,7 @@ impl ServerProcess {
 
     /// Ends it as an administrator does, and returns how it ended.
     pub fn terminate(mut self) -> ExitStatus {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
         kill_process(id.expect("an id"), Signal::TERM).expect("it is there");
         let deadline = Instant::now() + PATIENCE;
         loop {
