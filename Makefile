@@ -39,6 +39,24 @@ test: deps ## Check format, lints and dependencies, then run the tests
 	tools/deny.sh
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	cargo test $(LOCKED) --workspace
+	$(MAKE) --no-print-directory e2e image-test
+
+# What real clients are run; all of them, and Apache Kafka beside: make e2e CLIENTS=java,librdkafka,kcat,kafka-python,tools
+CLIENTS ?= java,librdkafka,kcat,kafka-python
+
+.PHONY: e2e
+e2e: build ## Run real clients against a broker, and against Apache Kafka (needs java, mvn, python3 with venv)
+	e2e/clients/run.sh kafka --only $(CLIENTS)
+	e2e/clients/run.sh millrace --only $(CLIENTS)
+
+.PHONY: image
+image: build ## Build the image millrace:local (needs Docker)
+	tools/image-root.sh
+	docker build --tag millrace:local .
+
+.PHONY: image-test
+image-test: build ## Run the image as a cluster would, with Docker or, for root, without
+	e2e/image/test.sh
 
 .PHONY: test-full
 test-full: test ## The same, then the long ones: many more seeds, and every fuzz target for FUZZ_SECONDS (600)

@@ -56,7 +56,7 @@ tool_docker() { # name argument...
     docker run --rm --interactive --network host --read-only --user 10001:10001 --entrypoint "/opt/millrace/bin/$name" "$IMAGE" "$@"
 }
 stop_docker() {
-    docker stop --time "$STOP_SECONDS" "$container" >/dev/null
+    docker stop -t "$STOP_SECONDS" "$container" >/dev/null
     docker logs "$container" >"$scratch/log" 2>&1
     code=$(docker inspect --format '{{.State.ExitCode}}' "$container")
     docker rm "$container" >/dev/null
