@@ -149,6 +149,8 @@ impl PartitionQueue {
         }
         let batch = &mut self.batches[at];
         let payload = batch.payload.take()?;
+        // What is sent is fixed, also for another try: a record that came to it now would be acknowledged and never sent.
+        batch.is_full = true;
         let (given, records) = (&mut batch.sequence, batch.record_count);
         let identity = self.sequences.assign(given, records);
         Some(Sending {

@@ -211,3 +211,19 @@ fn what_waits_too_long_is_failed_and_frees_its_memory() {
     assert!(outcome.result.get().expect("settled").1.is_err());
     assert!(partition.queue.is_empty());
 }
+
+#[test]
+fn a_batch_that_was_sent_takes_no_more_records_for_another_try() {
+    let mut partition = Partition::new();
+    let push = |partition: &mut Partition| {
+        let now = partition.now;
+        partition.queue.push(0, Record::default(), 10, 1_000, now)
+    };
+    let sent = push(&mut partition).outcome;
+    partition.now += Duration::from_secs(1);
+    partition.take().expect("it has waited for its linger");
+    partition.settle(0, Err(ErrorCode::NotLeaderOrFollower));
+    let late = push(&mut partition);
+    assert!(!Arc::ptr_eq(&late.outcome, &sent));
+    assert_eq!(late.index, 0);
+}
