@@ -12,7 +12,8 @@
 //! - [`properties`]: Java's format for files of settings; [`meta_properties`]: whose a directory is; [`uuid`]: ids as text.
 //!
 //! **Invariant:** every length is checked against the bytes that remain before it is used, and nothing is allocated by a
-//! count that came from outside. Batches pass through the broker byte for byte; only log compaction writes them anew.
+//! count that came from outside. Batches pass through the broker byte for byte; only log compaction and a topic's own codec
+//! write them anew.
 
 mod api_key;
 pub mod batch;
@@ -32,6 +33,7 @@ pub mod properties;
 pub mod record;
 pub mod uuid;
 mod varint;
+mod walk;
 
 pub use api_key::ApiKey;
 pub use batch::{Batch, BatchHeader};

@@ -25,29 +25,46 @@ pub(crate) fn encoded_len(value: i64) -> usize {
 }
 
 pub(crate) fn get_i32(bytes: &mut &[u8]) -> Result<i32, Error> {
-    let raw = get(bytes, 32)? as u32;
-    Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    read_i32(|| first(bytes))
 }
 
 pub(crate) fn get_i64(bytes: &mut &[u8]) -> Result<i64, Error> {
-    let raw = get(bytes, 64)?;
+    read_i64(|| first(bytes))
+}
+
+/// From wherever the bytes come.
+#[inline]
+pub(crate) fn read_i32<E: From<Error>>(next: impl FnMut() -> Result<u8, E>) -> Result<i32, E> {
+    let raw = read(next, 32)? as u32;
+    Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+}
+
+#[inline]
+pub(crate) fn read_i64<E: From<Error>>(next: impl FnMut() -> Result<u8, E>) -> Result<i64, E> {
+    let raw = read(next, 64)?;
     Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+}
+
+fn first(bytes: &mut &[u8]) -> Result<u8, Error> {
+    let (&byte, rest) = bytes.split_first().ok_or(Error::Truncated)?;
+    *bytes = rest;
+    Ok(byte)
 }
 
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-fn get(bytes: &mut &[u8], bits: u32) -> Result<u64, Error> {
+#[inline]
+fn read<E: From<Error>>(mut next: impl FnMut() -> Result<u8, E>, bits: u32) -> Result<u64, E> {
     let mut value = 0;
     let mut shift = 0;
     loop {
-        let (&byte, rest) = bytes.split_first().ok_or(Error::Truncated)?;
-        *bytes = rest;
+        let byte = next()?;
         let low = u64::from(byte & 0x7f);
         // The last group has fewer than seven bits left: 4 of 32, 1 of 64. What exceeds them would silently vanish.
         if shift >= bits || (bits - shift < 7 && low >> (bits - shift) != 0) {
-            return Err(Error::TooLong { bits });
+            return Err(Error::TooLong { bits }.into());
         }
         value |= low << shift;
         if byte & 0x80 == 0 {

@@ -2,6 +2,7 @@
 
 use super::fetch::Sessions;
 use super::init_producer_id::ProducerIds;
+use super::produce::Inspection;
 use super::refusal::Refused;
 use crate::budget::Budget;
 use crate::complaints::Complaints;
@@ -46,6 +47,8 @@ pub struct Broker {
     pub(super) complaints: Complaints,
     pub sessions: Sessions,
     pub(super) producer_ids: ProducerIds,
+    /// Of records that clients send.
+    pub(super) inspection: Inspection,
     /// Held by who changes settings: they are read, changed and written.
     pub(super) alterations: tokio::sync::Mutex<()>,
     pub stopping: CancellationToken,
@@ -67,6 +70,7 @@ impl Broker {
             complaints: Complaints::default(),
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
             producer_ids: ProducerIds::default(),
+            inspection: Inspection::default(),
             alterations: tokio::sync::Mutex::default(),
         }
     }

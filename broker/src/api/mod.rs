@@ -36,7 +36,6 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
-mod recompress;
 mod refusal;
 mod sync_group;
 mod topics;
@@ -51,7 +50,7 @@ use millrace_wire::{ApiKey, ErrorCode, decode_request, encode_response};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,9 +70,25 @@ pub struct Call {
     pub client_id: Option<messages::StrBytes>,
     held: Mutex<Vec<Share>>,
     waited_us: Arc<AtomicU64>,
+    begun: Begun,
+}
+
+/// Whether what must happen in the order of requests has happened, so that the next may begin. Requests that are served one
+/// at a time need not say so.
+#[derive(Clone, Debug, Default)]
+pub struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    pub fn is_so(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Call {
+    fn has_begun(&self) {
+        self.begun.0.store(true, Ordering::Release);
+    }
+
     /// Keeps memory taken until the answer is sent.
     fn hold(&self, share: Share) {
         self.held
@@ -120,8 +135,7 @@ macro_rules! apis {
         /// What is served, in ascending order of keys.
         pub const SERVED: &[ApiKey] = &[$(ApiKey::$api,)*];
 
-        /// Begins to serve a request whose header was read. What must happen in the order of requests happens before the future
-        /// first waits.
+        /// Serves a request whose header was read.
         fn dispatch(call: Call, api: ApiKey, correlation_id: i32, mut body: Bytes) -> Serving {
             let version = call.version;
             match api {
@@ -181,12 +195,13 @@ apis! {
     DescribeTopicPartitions: DescribeTopicPartitionsRequest => describe_topic_partitions;
 }
 
-/// Serves one request.
+/// Serves one request. `begun` will tell when the next of the same connection may follow, if that may overlap with this one.
 pub fn serve(
     broker: &Arc<Broker>,
     caller: &Arc<Caller>,
     header: RequestHeader,
     body: Bytes,
+    begun: Begun,
 ) -> Serving {
     let api = match ApiKey::try_from(header.api_key) {
         Ok(api) => api,
@@ -213,6 +228,7 @@ pub fn serve(
         client_id: header.client_id,
         held: Mutex::default(),
         waited_us: observed.waited_us(),
+        begun,
     };
     observe::watch(observed, dispatch(call, api, correlation_id, body))
 }

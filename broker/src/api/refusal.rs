@@ -97,9 +97,6 @@ fn partition_code(refusal: &Refusal) -> ErrorCode {
         Refusal::InvalidRecord { .. } => ErrorCode::InvalidRecord,
         Refusal::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
         Refusal::UnsupportedCompression { .. } => ErrorCode::UnsupportedCompressionType,
-        Refusal::TimestampOutOfRange { .. } | Refusal::TimestampTypeOfBroker { .. } => {
-            ErrorCode::InvalidTimestamp
-        }
         Refusal::Producer(refusal) => producer_code(refusal),
         Refusal::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         Refusal::DeletionNotAllowed => ErrorCode::PolicyViolation,
@@ -125,7 +122,9 @@ fn metadata_code(refusal: &metadata::Refusal) -> ErrorCode {
 fn producer_code(refusal: &ProducerRefusal) -> ErrorCode {
     match refusal {
         ProducerRefusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
-        ProducerRefusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        ProducerRefusal::InvalidProducerEpoch { .. } | ProducerRefusal::NegativeEpoch { .. } => {
+            ErrorCode::InvalidProducerEpoch
+        }
         ProducerRefusal::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
         ProducerRefusal::TransactionCoordinatorFenced { .. } => {
             ErrorCode::TransactionCoordinatorFenced

@@ -1,14 +1,14 @@
 //! One client: its requests in the order of their arrival, its answers in the same.
 //!
-//! Kafka takes one request of a connection at a time. So do we, but for appends, which may overlap one another: they are begun
-//! in order, and wait for the disk together.
+//! Kafka takes one request of a connection at a time. So do we, but for appends, which may overlap one another: they are
+//! handed over in order, and wait for the disk together.
 
 use super::frame::{self, Ended};
 use super::listen::Limits;
-use crate::api::{self, Broker, Caller, Outcome, Serving};
+use crate::api::{self, Begun, Broker, Caller, Outcome, Serving};
 use crate::budget::Share;
-use futures_util::poll;
 use millrace_wire::frame::decode_request_header;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
@@ -34,7 +34,7 @@ enum Turn {
 
 struct InFlight {
     serving: Serving,
-    /// When the first poll already had it.
+    /// When it was there before anything had to be waited for.
     outcome: Option<Outcome>,
     _turn: Turn,
     _memory: Share,
@@ -103,15 +103,18 @@ async fn read_all(
                 _guard: turns.clone().write_owned().await,
             },
         };
+        let begun = Begun::default();
         let mut serving: Serving = match header {
-            Ok(header) => api::serve(&broker, &caller, header, request),
+            Ok(header) => api::serve(&broker, &caller, header, request, begun.clone()),
             Err(error) => Box::pin(std::future::ready(Outcome::Close(error.to_string()))),
         };
-        // Begun here, so that appends are in the order of their arrival.
-        let outcome = match poll!(&mut serving) {
-            Poll::Ready(outcome) => Some(outcome),
-            Poll::Pending => None,
-        };
+        // The next request that may overlap with this one follows it, so that appends are in the order of their arrival.
+        let outcome = poll_fn(|context| match serving.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if overlaps && !begun.is_so() => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await;
         let in_flight = InFlight {
             serving,
             outcome,

@@ -1,16 +1,13 @@
-//! What a leader checks in batches before it appends them, and what it writes into them. Kafka's rules for message format
-//! v2, from the header alone: records are decompressed and read only where the broker will read them again, for log
-//! compaction.
+//! What a leader checks in batches before it appends them, and what it writes into them: Kafka's rules for message format
+//! v2, from the header alone. Records were looked at before, by whoever took them from a client (`api/produce`).
 
 use super::command::{Append, Origin, Refusal};
-use super::config::{TimestampType, TopicConfig};
+use super::config::TopicConfig;
+use super::producer::ProducerRefusal;
 use crate::storage::ids::Offset;
 use bytes::{Bytes, BytesMut};
-use millrace_wire::batch::{self, BatchMut, RecordRules, split};
-use millrace_wire::{Batch, BatchHeader};
-
-/// The most that one batch of a compacted topic may hold when decompressed.
-pub const MAX_DECOMPRESSED_BYTES: usize = 64 * 1024 * 1024;
+use millrace_wire::Batch;
+use millrace_wire::batch::{self, BatchMut, split};
 
 /// The batches of `append` in order, each with its position, all of them fit to be appended as far as they themselves can
 /// tell. Not empty.
@@ -57,16 +54,7 @@ fn check_batch(
     batch
         .verify_crc()
         .map_err(|error| Refusal::CorruptBatch { position, error })?;
-    check_header(batch, position, append.origin)?;
-    if config.cleanup_policy.is_compact() && !header.attributes.is_control() {
-        batch
-            .validate_produced_records(RecordRules {
-                needs_keys: true,
-                limit_bytes: MAX_DECOMPRESSED_BYTES,
-            })
-            .map_err(|refusal| of_wire(position, refusal))?;
-    }
-    check_timestamps(header, position, append.now_ms, config)
+    check_header(batch, position, append.origin)
 }
 
 fn check_header(batch: &Batch, position: usize, origin: Origin) -> Result<(), Refusal> {
@@ -80,45 +68,22 @@ fn check_header(batch: &Batch, position: usize, origin: Origin) -> Result<(), Re
     };
     checked.map_err(|refusal| of_wire(position, refusal))?;
     let is_marker = matches!(origin, Origin::TransactionMarkers { .. });
+    if has_producer && header.producer_epoch < 0 {
+        return Err(Refusal::Producer(ProducerRefusal::NegativeEpoch {
+            producer_id: header.producer_id,
+            found: header.producer_epoch,
+        }));
+    }
     let fault = if is_marker != header.attributes.is_control() {
         "only transaction markers are control batches"
     } else if is_marker && (!has_producer || header.record_count != 1) {
         "a transaction marker is one record of one producer"
-    } else if has_producer && header.producer_epoch < 0 {
-        "it has a producer id, but no producer epoch"
     } else if header.attributes.is_transactional() && !has_producer {
         "it is transactional, but has no producer id"
     } else {
         return Ok(());
     };
     Err(invalid(position, fault.to_owned()))
-}
-
-fn check_timestamps(
-    header: &BatchHeader,
-    position: usize,
-    now_ms: i64,
-    config: &TopicConfig,
-) -> Result<(), Refusal> {
-    if header.attributes.timestamp_type() == batch::TimestampType::LogAppend {
-        return Err(Refusal::TimestampTypeOfBroker { position });
-    }
-    if config.message_timestamp_type == TimestampType::LogAppendTime {
-        return Ok(());
-    }
-    let earliest = now_ms.saturating_sub(config.message_timestamp_before_max_ms);
-    let latest = now_ms.saturating_add(config.message_timestamp_after_max_ms);
-    for found in [header.base_timestamp_ms, header.max_timestamp_ms] {
-        if found != batch::NO_TIMESTAMP && !(earliest..=latest).contains(&found) {
-            return Err(Refusal::TimestampOutOfRange {
-                position,
-                found,
-                earliest,
-                latest,
-            });
-        }
-    }
-    Ok(())
 }
 
 fn invalid(position: usize, reason: String) -> Refusal {
@@ -132,16 +97,10 @@ fn of_wire(position: usize, refusal: batch::Refusal) -> Refusal {
             position,
             found: bits,
         },
-        Wire::Unreadable(error) => Refusal::CorruptRecords {
-            position,
-            reason: error.to_string(),
-        },
         refusal @ (Wire::NoRecords
         | Wire::CountMismatch { .. }
         | Wire::ControlBatch
-        | Wire::NegativeSequence { .. }
-        | Wire::SparseOffset { .. }
-        | Wire::NoKey { .. }) => invalid(position, refusal.to_string()),
+        | Wire::NegativeSequence { .. }) => invalid(position, refusal.to_string()),
     }
 }
 

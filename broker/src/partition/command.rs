@@ -24,7 +24,7 @@ pub struct Append {
 /// Who wrote the batches decides what is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A produce request: everything is checked.
+    /// A produce request, whose records were looked at before: batch and header are checked.
     Client,
     /// The group or transaction coordinator of this broker writes records without sequence numbers.
     Coordinator,
@@ -81,17 +81,6 @@ pub enum Refusal {
     },
     #[error("batch at byte {position} has compression type {found}")]
     UnsupportedCompression { position: usize, found: u8 },
-    #[error(
-        "batch at byte {position} has timestamp {found}, which is outside {earliest}..={latest}"
-    )]
-    TimestampOutOfRange {
-        position: usize,
-        found: i64,
-        earliest: i64,
-        latest: i64,
-    },
-    #[error("batch at byte {position} claims the broker's own timestamp type")]
-    TimestampTypeOfBroker { position: usize },
     #[error(transparent)]
     Producer(#[from] ProducerRefusal),
     #[error("offset {found} is outside the log, {log_start}..={high_watermark}")]

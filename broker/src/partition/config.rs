@@ -39,24 +39,11 @@ impl CleanupPolicy {
     }
 }
 
-/// `compression.type`: what the broker stores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// Whatever the producer sent; batches are never compressed anew.
-    #[default]
-    Producer,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicConfig {
     /// `max.message.bytes`: the largest batch, as it is stored.
     pub max_message_bytes: u32,
     pub message_timestamp_type: TimestampType,
-    /// `message.timestamp.before.max.ms`: how far behind the leader's clock a record may be.
-    pub message_timestamp_before_max_ms: i64,
-    /// `message.timestamp.after.max.ms`: how far ahead of the leader's clock a record may be.
-    pub message_timestamp_after_max_ms: i64,
-    pub compression: Compression,
     /// `retention.ms`; `None` is Kafka's -1, for ever.
     pub retention_ms: Option<i64>,
     /// `retention.bytes`; `None` is Kafka's -1, without a limit.
@@ -78,9 +65,6 @@ impl Default for TopicConfig {
         TopicConfig {
             max_message_bytes: 1_048_588,
             message_timestamp_type: TimestampType::CreateTime,
-            message_timestamp_before_max_ms: i64::MAX,
-            message_timestamp_after_max_ms: HOUR_MS,
-            compression: Compression::Producer,
             retention_ms: Some(7 * 24 * HOUR_MS),
             retention_bytes: None,
             cleanup_policy: CleanupPolicy::Delete,
@@ -94,7 +78,8 @@ impl Default for TopicConfig {
 }
 
 impl TopicConfig {
-    /// What a partition of a topic goes by. Batches are compressed anew, where that is asked for, before they are appended.
+    /// What a partition of a topic goes by. Records are checked, and compressed anew where that is asked for, before they are
+    /// appended: what that goes by stays with the topic.
     pub fn of(topic: &config::TopicConfig, producer_id_expiration_ms: i64) -> TopicConfig {
         // Neither policy: nothing is ever removed, which is to delete what exceeds no bound.
         let keeps_all = !topic.cleanup_policy.deletes && !topic.cleanup_policy.compacts;
@@ -104,9 +89,6 @@ impl TopicConfig {
                 config::TimestampType::CreateTime => TimestampType::CreateTime,
                 config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
             },
-            message_timestamp_before_max_ms: topic.message_timestamp_before_max_ms,
-            message_timestamp_after_max_ms: topic.message_timestamp_after_max_ms,
-            compression: Compression::Producer,
             retention_ms: topic.retention_ms.filter(|_| !keeps_all),
             retention_bytes: topic.retention_bytes.filter(|_| !keeps_all),
             cleanup_policy: match (topic.cleanup_policy.deletes, topic.cleanup_policy.compacts) {

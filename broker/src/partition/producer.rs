@@ -108,6 +108,9 @@ pub enum ProducerRefusal {
         found: i16,
         current: i16,
     },
+    /// Refused as one that is below any.
+    #[error("producer {producer_id} sent the epoch {found}, which is none")]
+    NegativeEpoch { producer_id: i64, found: i16 },
     #[error(
         "producer {producer_id} sent records outside its open transaction, which began at offset {started}, for offset {offset}"
     )]

@@ -98,7 +98,8 @@ async fn open(directory: &TempDir, overrides: &[String]) -> Server {
 
 pub struct Client {
     stream: TcpStream,
-    last: i32,
+    /// The correlation id of the last request.
+    pub last: i32,
 }
 
 impl Client {

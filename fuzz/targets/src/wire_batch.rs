@@ -5,7 +5,7 @@ use crate::golden;
 use bytes::{Bytes, BytesMut};
 use millrace_wire::batch::{BatchMut, HEADER_BYTES, RecordRules, split};
 use millrace_wire::control::{ControlType, EndMarker};
-use millrace_wire::{Batch, BatchBuilder, BatchSettings};
+use millrace_wire::{Batch, BatchBuilder, BatchSettings, Compression};
 
 const LIMIT_BYTES: usize = 1 << 20;
 
@@ -44,10 +44,7 @@ fn read(bytes: Bytes) -> bool {
     for batch in split(bytes.clone()).flatten() {
         let _ = batch.verify_crc();
         let _ = batch.validate_produced();
-        let _ = batch.validate_produced_records(RecordRules {
-            needs_keys: true,
-            limit_bytes: LIMIT_BYTES,
-        });
+        validate(&batch);
         was_read |= write_again(&batch);
     }
     let mut bytes = BytesMut::from(&bytes[..]);
@@ -62,6 +59,25 @@ fn read(bytes: Bytes) -> bool {
         assert_eq!(read.header(), &patched);
     }
     was_read
+}
+
+/// What is found fit can be stored in any codec, and is the same in it.
+fn validate(batch: &Batch) {
+    let rules = RecordRules {
+        needs_keys: false,
+        timestamps: None,
+        limit_bytes: LIMIT_BYTES,
+    };
+    let Ok(produced) = batch.validate_produced_records(&rules) else {
+        return;
+    };
+    let read = batch.records(LIMIT_BYTES).expect("they were read before");
+    assert!(read.into_iter().all(|record| record.is_ok()));
+    for compression in [Compression::None, Compression::Lz4] {
+        let other = batch.recompressed(compression.into(), produced, usize::MAX);
+        let other = Batch::decode(other.expect("there is room")).expect("a batch");
+        assert_eq!(other.validate_produced_records(&rules), Ok(produced));
+    }
 }
 
 fn write_again(batch: &Batch) -> bool {

@@ -49,7 +49,7 @@ impl Attributes {
     pub(crate) const TRANSACTIONAL: i16 = 1 << 4;
     pub(crate) const CONTROL: i16 = 1 << 5;
     pub(crate) const DELETE_HORIZON: i16 = 1 << 6;
-    const COMPRESSION: i16 = 0b111;
+    pub(crate) const COMPRESSION: i16 = 0b111;
 
     pub fn compression(self) -> Result<Compression, Error> {
         let bits = (self.0 & Self::COMPRESSION) as u8;
@@ -220,9 +220,13 @@ impl BatchHeader {
     }
 
     pub fn timestamp_ms(&self, record: &Record) -> i64 {
+        self.timestamp_of(record.timestamp_delta)
+    }
+
+    pub(crate) fn timestamp_of(&self, timestamp_delta: i64) -> i64 {
         match self.attributes.timestamp_type() {
             // A producer chooses both, so their sum may overflow; Java's wraps too.
-            TimestampType::Create => self.base_timestamp_ms.wrapping_add(record.timestamp_delta),
+            TimestampType::Create => self.base_timestamp_ms.wrapping_add(timestamp_delta),
             TimestampType::LogAppend => self.max_timestamp_ms,
         }
     }

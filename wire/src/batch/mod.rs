@@ -1,11 +1,13 @@
 //! Record batches, message format v2: a checked view of the bytes as a client sent them.
 //!
 //! [`split`] cuts a stream of batches, [`Batch::validate_produced`] says what a client may send, [`BatchMut`] changes the few
-//! fields that the broker owns. What is stored and served is always the bytes that came in.
+//! fields that the broker owns. What is stored and served is the bytes that came in, but where a topic's codec is another:
+//! [`Batch::recompressed`].
 
 mod header;
 mod patch;
 mod produced;
+mod recompress;
 
 pub(crate) use header::checksum;
 pub use header::{
@@ -13,7 +15,10 @@ pub use header::{
     NO_TIMESTAMP, TimestampType,
 };
 pub use patch::BatchMut;
-pub use produced::{RecordRules, Refusal};
+pub use produced::{
+    Produced, RecordFault, RecordRules, RecordsRefusal, Refusal, RefusedRecord, RefusedRecords,
+};
+pub use recompress::RecompressError;
 
 use crate::compression::{self, Compression};
 use crate::record::Records;
@@ -125,6 +130,13 @@ impl Batch {
         };
         Ok(Records::new(section, self.header.record_count))
     }
+}
+
+/// Whether the bytes are a batch's as its sender wrote them, whatever its header says of counts and offsets.
+pub fn has_right_crc(batch: &[u8]) -> bool {
+    let stored = batch.get(header::CRC_AT..).and_then(|at| at.first_chunk());
+    batch.len() >= HEADER_BYTES
+        && stored.is_some_and(|stored| u32::from_be_bytes(*stored) == checksum(batch))
 }
 
 /// A batch in the middle of a stream is not one.

@@ -46,13 +46,24 @@ impl<'a> BatchMut<'a> {
     /// The batch takes the broker's time: type and max timestamp change, and with them the CRC. The base timestamp and the
     /// records stay as they are, since readers take the max timestamp for every record's.
     pub fn set_log_append_time(&mut self, max_timestamp_ms: i64) {
+        self.set_timestamps(TimestampType::LogAppend, max_timestamp_ms);
+    }
+
+    /// The records' own times stand, and this is the latest of them.
+    pub fn set_create_time(&mut self, max_timestamp_ms: i64) {
+        self.set_timestamps(TimestampType::Create, max_timestamp_ms);
+    }
+
+    fn set_timestamps(&mut self, kind: TimestampType, max_timestamp_ms: i64) {
         let header = &mut self.header;
-        if header.attributes.timestamp_type() == TimestampType::LogAppend
-            && header.max_timestamp_ms == max_timestamp_ms
+        if header.attributes.timestamp_type() == kind && header.max_timestamp_ms == max_timestamp_ms
         {
             return;
         }
-        header.attributes.0 |= Attributes::LOG_APPEND_TIME;
+        match kind {
+            TimestampType::LogAppend => header.attributes.0 |= Attributes::LOG_APPEND_TIME,
+            TimestampType::Create => header.attributes.0 &= !Attributes::LOG_APPEND_TIME,
+        }
         header.max_timestamp_ms = max_timestamp_ms;
         let attributes = header.attributes.0;
         self.put(ATTRIBUTES_AT, attributes.to_be_bytes());

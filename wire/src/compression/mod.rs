@@ -1,14 +1,18 @@
 //! The codecs of a batch's records section, framed as Kafka's clients frame them.
 //!
 //! Decompression never yields, nor allocates, more than its caller's limit (and a codec's own fixed tables): a few kilobytes
-//! on the wire can claim to be gigabytes.
+//! on the wire can claim to be gigabytes. [`Decoder`] yields a buffer at a time, and [`decoder_memory_bytes`] says beforehand
+//! what it will hold.
+
+mod decoder;
+mod encoder;
+mod snappy;
+
+pub use decoder::{Decoder, decoder_memory_bytes};
+pub use encoder::{Codec, Encoder};
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
-use std::io::{self, Read, Write};
-use zstd::zstd_safe;
+use std::io::{self, Write as _};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
@@ -79,243 +83,42 @@ pub enum Error {
     },
 }
 
-/// Why a codec gave up; [`decompress`] adds which codec and how many bytes.
-enum Fault {
-    TooLarge,
-    Malformed(String),
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Fault {
-        Fault::Malformed(error.to_string())
-    }
-}
-
-impl From<snap::Error> for Fault {
-    fn from(error: snap::Error) -> Fault {
-        Fault::Malformed(error.to_string())
-    }
-}
-
 /// At most `limit_bytes` of output. Uncompressed input is handed back as it is, under the same limit.
 pub fn decompress(codec: Compression, bytes: &Bytes, limit_bytes: usize) -> Result<Bytes, Error> {
-    let out = match codec {
+    let decoder = match codec {
         Compression::None if bytes.len() <= limit_bytes => return Ok(bytes.clone()),
-        Compression::None => Err(Fault::TooLarge),
-        Compression::Gzip => read_all(MultiGzDecoder::new(&bytes[..]), limit_bytes),
-        Compression::Snappy => snappy::decompress(bytes, limit_bytes),
-        Compression::Lz4 => lz4_decompress(bytes, limit_bytes),
-        Compression::Zstd => zstd_decompress(bytes, limit_bytes),
+        Compression::Zstd => {
+            return decoder::zstd_decompress(bytes, limit_bytes)
+                .map(Bytes::from)
+                .map_err(|fault| fault.of(codec, bytes.len(), limit_bytes));
+        }
+        _ => Decoder::new(codec, bytes, limit_bytes)?,
     };
-    let codec = codec.name();
-    let compressed_bytes = bytes.len();
-    out.map(Bytes::from).map_err(|fault| match fault {
-        Fault::TooLarge => Error::TooLarge {
-            codec,
-            compressed_bytes,
-            limit_bytes,
-        },
-        Fault::Malformed(reason) => Error::Malformed {
-            codec,
-            compressed_bytes,
-            reason,
-        },
-    })
+    decoder.read_all().map(Bytes::from)
 }
 
 pub fn compress(codec: Compression, bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let out = match codec {
-        Compression::None => Ok(bytes.to_vec()),
-        Compression::Gzip => gzip_compress(bytes),
-        Compression::Snappy => snappy::compress(bytes),
-        Compression::Lz4 => lz4_compress(bytes),
-        Compression::Zstd => zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL),
-    };
-    out.map_err(|error| Error::Compress {
+    compress_at(codec.into(), bytes).map_err(|error| Error::Compress {
         codec: codec.name(),
         bytes: bytes.len(),
         reason: error.to_string(),
     })
 }
 
-fn read_all(reader: impl Read, limit_bytes: usize) -> Result<Vec<u8>, Fault> {
-    let mut out = Vec::new();
-    let one_more = (limit_bytes as u64).saturating_add(1);
-    reader.take(one_more).read_to_end(&mut out)?;
-    if out.len() > limit_bytes {
-        return Err(Fault::TooLarge);
-    }
-    Ok(out)
-}
-
-fn gzip_compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+fn compress_at(codec: Codec, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = Encoder::new(codec, bytes.len(), Vec::new())?;
     encoder.write_all(bytes)?;
     encoder.finish()
-}
-
-/// Java's clients read independent blocks only, and write 64 KiB ones.
-fn lz4_compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let frame = FrameInfo::new()
-        .block_mode(BlockMode::Independent)
-        .block_size(BlockSize::Max64KB);
-    let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
-}
-
-/// One frame and nothing after it, as Java's clients read it.
-fn lz4_decompress(bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, Fault> {
-    let mut source = Source {
-        bytes,
-        starved: false,
-    };
-    let out = read_all(FrameDecoder::new(&mut source), limit_bytes)?;
-    // The decoder takes a missing end mark for the end of the frame, but only then does it ask for bytes beyond the last.
-    if source.starved {
-        return Err(Fault::Malformed("the frame has no end".into()));
-    }
-    match source.bytes.len() {
-        0 => Ok(out),
-        stray => Err(Fault::Malformed(format!("{stray} bytes follow the frame"))),
-    }
-}
-
-/// Remembers whether it was asked for more than there was.
-struct Source<'a> {
-    bytes: &'a [u8],
-    starved: bool,
-}
-
-impl Read for Source<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.bytes.read(out)?;
-        self.starved |= read == 0 && !out.is_empty();
-        Ok(read)
-    }
-}
-
-/// In one call rather than as a stream: a stream allocates the window that the frame's header claims, up to 128 MiB, and a
-/// low limit on windows would refuse what producers at high levels send.
-fn zstd_decompress(bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, Fault> {
-    /// What zstd says when the output does not fit: the only error after which a larger buffer can help.
-    const NO_ROOM: &str = "Destination buffer is too small";
-    const FIRST_GUESS: usize = 64 << 10;
-    let mut capacity = match zstd_safe::get_frame_content_size(bytes) {
-        Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
-        // What a stream wrote does not say its size.
-        Ok(None) => bytes
-            .len()
-            .saturating_mul(4)
-            .clamp(FIRST_GUESS.min(limit_bytes), limit_bytes),
-        Err(error) => return Err(Fault::Malformed(error.to_string())),
-    };
-    if capacity > limit_bytes {
-        return Err(Fault::TooLarge);
-    }
-    let mut context = zstd_safe::DCtx::try_create()
-        .ok_or_else(|| Fault::Malformed("no memory for a decompression context".into()))?;
-    loop {
-        let mut out = Vec::with_capacity(capacity);
-        match context
-            .decompress(&mut out, bytes)
-            .map_err(zstd_safe::get_error_name)
-        {
-            Ok(_) => return Ok(out),
-            Err(NO_ROOM) if capacity >= limit_bytes => return Err(Fault::TooLarge),
-            Err(NO_ROOM) => capacity = capacity.saturating_mul(4).clamp(1, limit_bytes),
-            Err(reason) => return Err(Fault::Malformed(reason.into())),
-        }
-    }
-}
-
-/// Java's clients write snappy-java's framing: a header, then blocks, each a big-endian length and raw snappy. Others
-/// write one raw block. Both are read.
-mod snappy {
-    use super::Fault;
-    use std::io;
-
-    const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
-    /// Version 1, readable by version 1.
-    const VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
-    const BLOCK: usize = 32 << 10;
-    /// A snappy element of three bytes yields at most 64.
-    const MAX_RATIO: usize = 32;
-
-    pub(super) fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::from(MAGIC);
-        out.extend(VERSIONS);
-        let mut encoder = snap::raw::Encoder::new();
-        for block in bytes.chunks(BLOCK) {
-            let block = encoder.compress_vec(block)?;
-            out.extend((block.len() as u32).to_be_bytes());
-            out.extend(block);
-        }
-        Ok(out)
-    }
-
-    pub(super) fn decompress(bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, Fault> {
-        let mut decoder = snap::raw::Decoder::new();
-        let mut out = Vec::new();
-        if !bytes.starts_with(&MAGIC) {
-            append(&mut decoder, bytes, &mut out, limit_bytes)?;
-            return Ok(out);
-        }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            // Streams that were concatenated have a header in the middle.
-            if let Some(after) = rest.strip_prefix(&MAGIC) {
-                rest = after
-                    .get(VERSIONS.len()..)
-                    .ok_or_else(|| truncated(bytes, after))?;
-                continue;
-            }
-            let (len, after) = rest
-                .split_first_chunk()
-                .ok_or_else(|| truncated(bytes, rest))?;
-            let len = u32::from_be_bytes(*len) as usize;
-            let (block, after) = after
-                .split_at_checked(len)
-                .ok_or_else(|| truncated(bytes, rest))?;
-            append(&mut decoder, block, &mut out, limit_bytes)?;
-            rest = after;
-        }
-        Ok(out)
-    }
-
-    fn truncated(bytes: &[u8], rest: &[u8]) -> Fault {
-        let at = bytes.len() - rest.len();
-        Fault::Malformed(format!("the bytes end inside the block at {at}"))
-    }
-
-    fn append(
-        decoder: &mut snap::raw::Decoder,
-        block: &[u8],
-        out: &mut Vec<u8>,
-        limit_bytes: usize,
-    ) -> Result<(), Fault> {
-        let len = snap::raw::decompress_len(block)?;
-        if len > block.len().saturating_mul(MAX_RATIO) {
-            return Err(Fault::Malformed(format!(
-                "a block of {} bytes claims to hold {len}",
-                block.len()
-            )));
-        }
-        let start = out.len();
-        if len > limit_bytes - start {
-            return Err(Fault::TooLarge);
-        }
-        out.resize(start + len, 0);
-        decoder.decompress(block, &mut out[start..])?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use flate2::write::GzEncoder;
+    use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
     use proptest::prelude::*;
+    use zstd::zstd_safe;
 
     const CODECS: [Compression; 5] = [
         Compression::None,
@@ -388,7 +191,7 @@ mod tests {
             lz4.write_all(&chunk).unwrap();
             zstd.write_all(&chunk).unwrap();
         }
-        let mut snappy = snappy::compress(&[]).unwrap();
+        let mut snappy = compress(Compression::Snappy, &[]).unwrap();
         let block = snap::raw::Encoder::new().compress_vec(&chunk).unwrap();
         for _ in 0..1024 {
             snappy.extend((block.len() as u32).to_be_bytes());
@@ -401,6 +204,12 @@ mod tests {
             (Compression::Snappy, snappy),
         ] {
             assert!(bomb.len() < 64 << 20, "{}: {}", codec.name(), bomb.len());
+            let streamed = stepwise(codec, &bomb, LIMIT, 1 << 10);
+            assert!(
+                matches!(streamed, Err(Error::TooLarge { .. })),
+                "{}",
+                codec.name()
+            );
             assert!(
                 is_too_large(decompress(codec, &Bytes::from(bomb), LIMIT)),
                 "{}",
@@ -428,8 +237,8 @@ mod tests {
             data
         );
         let (head, tail) = data.split_at(40_000);
-        let mut framed = snappy::compress(head).unwrap();
-        framed.extend(snappy::compress(tail).unwrap());
+        let mut framed = compress(Compression::Snappy, head).unwrap();
+        framed.extend(compress(Compression::Snappy, tail).unwrap());
         let framed = Bytes::from(framed);
         assert_eq!(
             decompress(Compression::Snappy, &framed, data.len()).unwrap(),
@@ -446,6 +255,122 @@ mod tests {
         let end_mark = 4;
         let less = more.slice(..more.len() - 1 - end_mark);
         assert!(decompress(Compression::Lz4, &less, 1000).is_err());
+    }
+
+    /// All that a decoder gives, `step` bytes at a time.
+    fn stepwise(
+        codec: Compression,
+        bytes: &[u8],
+        limit_bytes: usize,
+        step: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let mut decoder = Decoder::new(codec, bytes, limit_bytes)?;
+        let (mut out, mut buffer) = (Vec::new(), vec![0; step]);
+        loop {
+            match decoder.fill(&mut buffer)? {
+                0 => return Ok(out),
+                given => out.extend_from_slice(&buffer[..given]),
+            }
+        }
+    }
+
+    #[test]
+    fn levels_are_obeyed_and_read_by_everyone() {
+        // Words in an order that does not repeat: what a match finder has to search for.
+        let mut state = 1_u32;
+        let mut data = Vec::new();
+        while data.len() < 200_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let word = format!("{:x} ", (state >> 16) % 700 * 7919);
+            data.extend_from_slice(word.as_bytes());
+        }
+        let size = |compression, level| {
+            let packed = compress_at(Codec { compression, level }, &data).unwrap();
+            let packed = Bytes::from(packed);
+            let back = decompress(compression, &packed, data.len()).unwrap();
+            assert!(back == data, "{} at {level:?}", compression.name());
+            packed.len()
+        };
+        for (codec, low, high) in [
+            (Compression::Gzip, 1, 9),
+            (Compression::Lz4, 1, 12),
+            (Compression::Zstd, -50, 19),
+        ] {
+            let (low, high) = (size(codec, Some(low)), size(codec, Some(high)));
+            assert!(high < low, "{}: {high} and {low}", codec.name());
+        }
+        assert!(size(Compression::Lz4, Some(17)) <= size(Compression::Lz4, Some(4)));
+        assert_eq!(
+            size(Compression::Lz4, Some(9)),
+            size(Compression::Lz4, None),
+            "Kafka's default"
+        );
+        assert_eq!(
+            size(Compression::Gzip, Some(6)),
+            size(Compression::Gzip, None)
+        );
+        assert_eq!(
+            size(Compression::Zstd, Some(3)),
+            size(Compression::Zstd, None)
+        );
+    }
+
+    #[test]
+    fn what_a_decoder_takes_is_known_from_the_first_bytes() {
+        let zeros = vec![0; 300_000];
+        let packed = |codec| compress(codec, &zeros).unwrap();
+        let memory = |codec, bytes: &[u8]| decoder_memory_bytes(codec, bytes);
+        assert_eq!(memory(Compression::None, &zeros), 0);
+        assert_eq!(
+            memory(Compression::Gzip, &packed(Compression::Gzip)),
+            64 << 10
+        );
+        assert_eq!(
+            memory(Compression::Snappy, &packed(Compression::Snappy)),
+            32 << 10
+        );
+        let raw = snap::raw::Encoder::new().compress_vec(&zeros).unwrap();
+        assert_eq!(memory(Compression::Snappy, &raw), 300_000);
+        assert_eq!(
+            memory(Compression::Lz4, &packed(Compression::Lz4)),
+            4 * (64 << 10)
+        );
+        let large = FrameInfo::new().block_size(BlockSize::Max4MB);
+        let mut large = FrameEncoder::with_frame_info(large, Vec::new());
+        large.write_all(&zeros).unwrap();
+        let large = large.finish().unwrap();
+        assert_eq!(memory(Compression::Lz4, &large), (12 << 20) + (64 << 10));
+        let known = memory(Compression::Zstd, &packed(Compression::Zstd));
+        assert_eq!(known, 300_000 + (512 << 10));
+        let mut stream = zstd::Encoder::new(Vec::new(), 22).unwrap();
+        stream.write_all(&zeros).unwrap();
+        let stream = stream.finish().unwrap();
+        assert_eq!(
+            memory(Compression::Zstd, &stream),
+            (128 << 20) + (512 << 10)
+        );
+        assert!(stepwise(Compression::Zstd, &stream, 300_000, 100).unwrap() == zeros);
+    }
+
+    #[test]
+    fn a_later_frame_has_no_larger_window_than_the_first() {
+        let frame = |level| {
+            let mut stream = zstd::Encoder::new(Vec::new(), level).unwrap();
+            stream.write_all(&vec![0; 100_000]).unwrap();
+            stream.finish().unwrap()
+        };
+        let alike = [frame(3), frame(3)].concat();
+        assert_eq!(
+            stepwise(Compression::Zstd, &alike, 200_000, 1000)
+                .unwrap()
+                .len(),
+            200_000
+        );
+        let larger = [frame(3), frame(22)].concat();
+        assert!(matches!(
+            stepwise(Compression::Zstd, &larger, 200_000, 1000),
+            Err(Error::Malformed { .. })
+        ));
     }
 
     #[test]
@@ -467,6 +392,12 @@ mod tests {
             for codec in CODECS {
                 let packed = Bytes::from(compress(codec, &data).unwrap());
                 prop_assert_eq!(&decompress(codec, &packed, data.len()).unwrap()[..], &data[..]);
+                prop_assert_eq!(&stepwise(codec, &packed, data.len(), 7).unwrap()[..], &data[..]);
+                if !data.is_empty() {
+                    let less = stepwise(codec, &packed, data.len() - 1, 7);
+                    let is_too_large = matches!(less, Err(Error::TooLarge { .. }));
+                    prop_assert!(is_too_large, "{}", codec.name());
+                }
             }
         }
 
@@ -485,6 +416,10 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(data in prop::collection::vec(any::<u8>(), 0..300), bits in 0u8..5) {
             let codec = Compression::from_bits(bits).unwrap();
+            decoder_memory_bytes(codec, &data);
+            if let Ok(out) = stepwise(codec, &data, 1000, 64) {
+                prop_assert!(out.len() <= 1000);
+            }
             if let Ok(out) = decompress(codec, &Bytes::from(data), 1000) {
                 prop_assert!(out.len() <= 1000);
             }
