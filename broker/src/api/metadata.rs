@@ -13,6 +13,7 @@ use millrace_wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use millrace_wire::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Operations that an authorizer could grant, by their codes; without one they all are.
@@ -29,14 +30,20 @@ const fn bits(operations: &[i32]) -> i32 {
     bits
 }
 
+/// From here on topics may be named by id; before, there was a place for it already.
+const BY_ID: i16 = 12;
+
 pub async fn handle(call: &Call, request: MetadataRequest) -> Reply<MetadataResponse> {
     let broker = &call.broker;
     let topics = match &request.topics {
         // Before version 1 an empty list was all topics.
         Some(topics) if topics.is_empty() && call.version == 0 => None,
-        topics => topics.as_deref(),
+        Some(topics) if topics.iter().any(|topic| !is_named(topic, call.version)) => {
+            return Reply::Answer(invalid(topics));
+        }
+        topics => topics.as_deref().map(each_once),
     };
-    if let Some(topics) = topics {
+    if let Some(topics) = &topics {
         create_missing(call, topics, request.allow_auto_topic_creation).await;
     }
     let image = broker.metadata.image();
@@ -60,12 +67,41 @@ pub async fn handle(call: &Call, request: MetadataRequest) -> Reply<MetadataResp
             .values()
             .map(|topic| answer.topic(topic))
             .collect(),
-        Some(topics) => topics
-            .iter()
-            .map(|topic| answer.asked(topic, call.version))
-            .collect(),
+        Some(topics) => topics.iter().map(|topic| answer.asked(topic)).collect(),
     };
     Reply::Answer(response)
+}
+
+fn is_named(topic: &MetadataRequestTopic, version: i16) -> bool {
+    match version {
+        ..BY_ID => topic.topic_id.is_nil() && topic.name.is_some(),
+        _ => !topic.topic_id.is_nil() || topic.name.is_some(),
+    }
+}
+
+/// Kafka tells nothing then, not even of the topics that are named.
+fn invalid(topics: &[MetadataRequestTopic]) -> MetadataResponse {
+    let refused = topics.iter().map(|topic| {
+        let mut response = MetadataResponseTopic::default();
+        response.error_code = code(ErrorCode::InvalidRequest);
+        response.name = Some(topic.name.clone().unwrap_or_default());
+        response
+    });
+    let mut response = MetadataResponse::default();
+    response.topics = refused.collect();
+    response.error_code = code(ErrorCode::InvalidRequest);
+    response
+}
+
+/// What is asked for more than once is told once. Where one topic is asked for by its id, Kafka answers to ids only.
+fn each_once(topics: &[MetadataRequestTopic]) -> Vec<&MetadataRequestTopic> {
+    let by_id = topics.iter().any(|topic| !topic.topic_id.is_nil());
+    let mut seen = HashSet::new();
+    let once = topics.iter().filter(|topic| match by_id {
+        true => !topic.topic_id.is_nil() && seen.insert((Some(topic.topic_id), None)),
+        false => seen.insert((None, topic.name.as_deref())),
+    });
+    once.collect()
 }
 
 /// Those that a client can reach through the listener that it came in through.
@@ -82,7 +118,7 @@ pub fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
     reachable.collect()
 }
 
-async fn create_missing(call: &Call, topics: &[MetadataRequestTopic], is_allowed: bool) {
+async fn create_missing(call: &Call, topics: &[&MetadataRequestTopic], is_allowed: bool) {
     let broker = &call.broker;
     let image = broker.metadata.image();
     let by_name = topics.iter().filter(|topic| topic.topic_id.is_nil());
@@ -116,7 +152,7 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    fn asked(&self, topic: &MetadataRequestTopic, version: i16) -> MetadataResponseTopic {
+    fn asked(&self, topic: &MetadataRequestTopic) -> MetadataResponseTopic {
         // A client that asks by id leaves the name empty, or null.
         let name = topic.name.as_ref().filter(|_| topic.topic_id.is_nil());
         let found = match name {
@@ -133,11 +169,7 @@ impl Answer<'_> {
         };
         let mut response = MetadataResponseTopic::default();
         response.error_code = code(error);
-        // Null only where the version has it.
-        response.name = match version {
-            ..12 => Some(name.cloned().unwrap_or_default()),
-            _ => name.cloned(),
-        };
+        response.name = name.cloned();
         response.topic_id = topic.topic_id;
         response
     }

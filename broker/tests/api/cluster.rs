@@ -7,7 +7,7 @@ use millrace_wire::messages::describe_topic_partitions_request::{Cursor, TopicRe
 use millrace_wire::messages::metadata_request::MetadataRequestTopic;
 use millrace_wire::messages::{
     BrokerId, DescribeClusterRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
-    FindCoordinatorRequest, MetadataRequest,
+    FindCoordinatorRequest, MetadataRequest, MetadataResponse, Uuid,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,6 +233,81 @@ async fn metadata_tells_all_topics_or_none_in_every_version() {
         if version > 0 {
             let none = MetadataRequest::default().with_topics(Some(Vec::new()));
             assert!(client.ask(version, &none).await.topics.is_empty());
+        }
+    }
+}
+
+fn topic_asked(name: Option<&str>, id: Uuid) -> MetadataRequestTopic {
+    let mut topic = MetadataRequestTopic::default();
+    topic.name = name.map(crate::rig::name);
+    topic.topic_id = id;
+    topic
+}
+
+fn names_of(response: &MetadataResponse) -> Vec<Option<String>> {
+    let topics = response.topics.iter();
+    topics
+        .map(|topic| topic.name.as_ref().map(|name| name.to_string()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_tells_once_what_is_asked_for_twice() {
+    let broker = Broker::start(&[]).await;
+    let mut client = broker.connect().await;
+    client.topic("a", 1, &[]).await;
+    client.topic("b", 1, &[]).await;
+    let id = client.describe("a").await.topic_id;
+    let unknown = Uuid::from_u128(7);
+    let request = |topics| {
+        MetadataRequest::default()
+            .with_topics(Some(topics))
+            .with_allow_auto_topic_creation(false)
+    };
+    let by_name = |name| topic_asked(Some(name), Uuid::nil());
+    let by_id = |id| topic_asked(None, id);
+    let some = |name: &str| Some(name.to_owned());
+    for version in 4..=13 {
+        let names = vec![by_name("b"), by_name("no"), by_name("b"), by_name("no")];
+        let response = client.ask(version, &request(names)).await;
+        assert_eq!(names_of(&response), [some("b"), some("no")], "{version}");
+    }
+    for version in 12..=13 {
+        let ids = vec![by_id(id), by_id(unknown), by_id(id), by_id(unknown)];
+        let response = client.ask(version, &request(ids)).await;
+        assert_eq!(names_of(&response), [some("a"), None]);
+        let mixed = vec![by_name("b"), by_id(id)];
+        let response = client.ask(version, &request(mixed)).await;
+        assert_eq!(names_of(&response), [some("a")], "ids only");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_named_makes_the_request_invalid() {
+    let broker = Broker::start(&[]).await;
+    let mut client = broker.connect().await;
+    client.topic("a", 1, &[]).await;
+    let id = client.describe("a").await.topic_id;
+    let nameless = |version, topics: Vec<MetadataRequestTopic>| {
+        let mut request = MetadataRequest::default().with_topics(Some(topics));
+        request.allow_auto_topic_creation = false;
+        (version, request)
+    };
+    for (version, request) in [
+        nameless(10, vec![topic_asked(None, id)]),
+        nameless(11, vec![topic_asked(Some("a"), id)]),
+        nameless(
+            11,
+            vec![topic_asked(Some("a"), Uuid::nil()), topic_asked(None, id)],
+        ),
+        nameless(12, vec![topic_asked(None, Uuid::nil())]),
+        nameless(13, vec![topic_asked(None, Uuid::nil())]),
+    ] {
+        let response = client.ask(version, &request).await;
+        assert!(response.brokers.is_empty(), "version {version}");
+        for topic in &response.topics {
+            assert_eq!(error(topic.error_code), ErrorCode::InvalidRequest);
+            assert!(topic.partitions.is_empty());
         }
     }
 }
