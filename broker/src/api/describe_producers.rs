@@ -44,7 +44,11 @@ async fn active(
     index: i32,
 ) -> Result<Vec<(i64, Producer)>, Refused> {
     let topic = topic.clone()?;
-    let led = topics::led(topic, index, -1)?;
+    // Kafka has no words for a partition that is not there.
+    let led = topics::led(topic, index, -1).map_err(|code| match code {
+        ErrorCode::UnknownTopicOrPartition => Refused::new(code, ""),
+        code => code.into(),
+    })?;
     Ok(led.handle.producers().await?)
 }
 
@@ -59,7 +63,7 @@ fn partition(index: i32, active: Result<Vec<(i64, Producer)>, Refused>) -> Parti
         }
         Err(refused) => {
             response.error_code = code(refused.code);
-            response.error_message = Some(text(refused.message));
+            response.error_message = Some(text(refused.message)).filter(|words| !words.is_empty());
         }
     }
     response

@@ -240,6 +240,13 @@ fn refuse(data: &mut PartitionData, error: ErrorCode) {
     data.last_stable_offset = -1;
     data.log_start_offset = -1;
     data.records = Some(Bytes::new());
+    // As Kafka tells it, which looks no further then.
+    if matches!(
+        error,
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId
+    ) {
+        data.aborted_transactions = Some(Vec::new());
+    }
     if matches!(
         error,
         ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
