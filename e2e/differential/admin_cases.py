@@ -41,6 +41,9 @@ def metadata(side):
                        IncludeTopicAuthorizedOperations=True, **({"IncludeClusterAuthorizedOperations": True} if v <= 10 else {}))
         if v >= 10:
             yield case("by id", None, [{"TopicId": side.ids["metadata"], "Name": None}])
+            yield case("an id twice", None, [{"TopicId": side.ids["metadata"], "Name": None}] * 2)
+            yield case("an unknown id twice", None, [{"TopicId": UNKNOWN_ID, "Name": None}] * 2)
+            yield case("one by name, one by id", None, [{"Name": side.name("nowhere")}, {"TopicId": side.ids["metadata"], "Name": None}])
             yield case("by an unknown id", None, [{"TopicId": UNKNOWN_ID, "Name": None}])
             yield case("by neither name nor id", None, [{"Name": None}])
             yield case("by name and id", None, [{"TopicId": side.ids["metadata"], "Name": side.name("metadata")}])

@@ -1,5 +1,7 @@
 """Two answers side by side: what may differ, and why. Everything else is a difference."""
+import collections
 import re
+import tomllib
 
 # Field -> (what stands for it on both sides, why it may differ). The stand-in keeps what matters: absent or present.
 ALLOWED = {
@@ -87,9 +89,19 @@ def differences(kafka, other, path=""):
         for key in [*kafka, *(k for k in other if k not in kafka)]:
             found += differences(kafka.get(key, "absent"), other.get(key, "absent"), f"{path}.{key}" if path else key)
         return found
-    if isinstance(kafka, list) and isinstance(other, list) and len(kafka) == len(other):
-        return [d for i, (a, b) in enumerate(zip(kafka, other)) for d in differences(a, b, f"{path}[{i}]")]
+    if isinstance(kafka, list) and isinstance(other, list):
+        if len(kafka) == len(other):
+            return [d for i, (a, b) in enumerate(zip(kafka, other)) for d in differences(a, b, f"{path}[{i}]")]
+        if names(kafka) and names(other):
+            theirs, ours = ({v["Name"]: v for v in values} for values in (kafka, other))
+            both = [n for n in theirs if n in ours]
+            return [f"{path}: {apart(kafka, other)}"] + [d for n in both for d in differences(theirs[n], ours[n], f"{path}[{n}]")]
     return [] if kafka == other else [f"{path or 'answer'}: {apart(kafka, other)}"]
+
+
+def names(values):
+    """Whether each of some has a name of its own."""
+    return all(isinstance(v, dict) and v.get("Name") is not None for v in values) and len({v["Name"] for v in values}) == len(values)
 
 
 def apart(kafka, other):
@@ -101,6 +113,33 @@ def apart(kafka, other):
         at = next((i for i, (a, b) in enumerate(zip(kafka, other)) if a != b), min(len(kafka), len(other)))
         return f"from character {at} on: kafka ...{shown(kafka[max(0, at - 20):at + 60])}, other ...{shown(other[max(0, at - 20):at + 60])}"
     return f"kafka {shown(kafka)}, other {shown(other)}"
+
+
+class Explained:
+    """The differences that are known and why they are there: explained.toml. One that is there no more must go from it."""
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            entries = tomllib.load(file)["explained"]
+        self.entries = [(re.compile(e["case"]), re.compile(e["difference"]), e["reason"]) for e in entries]
+        self.counts = collections.Counter()
+
+    def split(self, case, found):
+        """The differences that nothing explains, and the reasons of the others."""
+        unexplained, reasons = [], []
+        for difference in found:
+            for i, (of_case, of_difference, reason) in enumerate(self.entries):
+                if of_case.fullmatch(case) and of_difference.fullmatch(difference):
+                    self.counts[i] += 1
+                    reasons.append(reason)
+                    break
+            else:
+                unexplained.append(difference)
+        return unexplained, reasons
+
+    def idle(self):
+        """The entries that explained nothing."""
+        return [f"{case.pattern} | {difference.pattern}" for i, (case, difference, _) in enumerate(self.entries) if not self.counts[i]]
 
 
 def shown(value):

@@ -22,6 +22,9 @@ def produce(side):
     side.create("produce", 2, retention_ms=-1)
     side.create("narrow", max_message_bytes=1_000, retention_ms=-1)
     side.create("compact", cleanup_policy="compact")
+    side.create("sparse", retention_ms=-1)
+    side.create("claimed", retention_ms=-1)
+    side.create("strict", message_timestamp_before_max_ms=50_000)
     side.create("append-time", message_timestamp_type="LogAppendTime")
     now = int(time.time() * 1000)
     good = batch([b"one", b"two", b"three"])
@@ -47,6 +50,19 @@ def produce(side):
         if v < 7:
             yield case("zstd before version 7", ["UNSUPPORTED_COMPRESSION_TYPE"], "produce", batch([b"x"], attributes=4))
         yield case("gzip that is none", None, "produce", batch([b"x"], attributes=1, payload=b"not gzip at all"))
+        for kind, codec in ((2, "snappy"), (3, "lz4"), (4, "zstd")):
+            yield case(f"{codec} that is none", None, "produce", batch([b"x"], attributes=kind, payload=b"no codec's work at all"))
+        yield case("a gzip batch with a count above the records", None, "produce", batch([b"x"], attributes=1, count=9))
+        yield case("a gzip batch with a count below the records", None, "produce", batch([b"x", b"y"], attributes=1, count=1))
+        for attributes in (0, 1):
+            yield case(f"bytes behind the last record, attributes {attributes}", None, "produce", batch([b"x"], attributes=attributes, stray=b"stray"))
+            yield case(f"a largest timestamp that no record has, attributes {attributes}", ["NONE"], "produce",
+                       batch([b"x"], 1_600_000_000_000, attributes=attributes, latest=1_600_000_009_999))
+            yield case(f"offset deltas that are not 0, 1, 2, attributes {attributes}", None, "sparse", batch([b"x", b"y"], attributes=attributes, deltas=[0, 5]))
+        for hint in ("claimed", "append-time"):
+            yield case(f"the broker's timestamp type in {hint}", None, hint, batch([b"x"], attributes=8))
+        yield case("a timestamp too old for the topic", ["INVALID_TIMESTAMP"], "strict", batch([b"x", b"y"], now - 100_000))
+        yield case("no timestamp", ["NONE"], "strict", batch([b"x"], -1))
         yield case("no records (0 bytes)", None, "produce", b"")
         yield case("a batch of 0 records", None, "produce", batch([]))
         yield case("a count above the records", None, "produce", batch([b"x"], count=9))
@@ -68,6 +84,7 @@ def produce(side):
     # What was stored, byte for byte.
     for partition in (0, 1):
         yield f"Fetch: what the cases stored in partition {partition}", fetch(side, 12, "produce", 0, partition=partition), None
+    yield "Fetch: what was stored of those with the broker's timestamp type", fetch(side, 12, "claimed", 0), None
     frame = side.protocol.request("Produce", 9, {"TransactionalId": None, "Acks": 0, "TimeoutMs": 1_000, "TopicData": [
         {"Name": side.name("produce"), "PartitionData": [{"Index": 0, "Records": good}]}]})
     side.connection.send(frame)

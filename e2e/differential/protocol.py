@@ -277,17 +277,20 @@ def zigzag(value):
     return varint(value << 1 ^ value >> 63)
 
 
-def batch(values, timestamp=1_600_000_000_000, producer=-1, epoch=-1, sequence=-1, attributes=0, magic=2, crc=None, count=None, payload=None):
-    """A record batch of format 2. What is given replaces what would be right."""
+def batch(values, timestamp=1_600_000_000_000, producer=-1, epoch=-1, sequence=-1, attributes=0, magic=2, crc=None, count=None, payload=None,
+          deltas=None, latest=None, stray=b""):
+    """A record batch of format 2. What is given replaces what would be right: `deltas` the offsets', `latest` the largest timestamp;
+    `stray` follows the records."""
     records = b""
     for i, value in enumerate(values):
-        body = b"\0" + zigzag(0) + zigzag(i) + zigzag(-1) + zigzag(len(value)) + value + zigzag(0)
+        body = b"\0" + zigzag(0) + zigzag(deltas[i] if deltas else i) + zigzag(-1) + zigzag(len(value)) + value + zigzag(0)
         records += zigzag(len(body)) + body
+    records += stray
     if attributes & 7 == 1:
         records = gzip.compress(records, mtime=0)
     if payload is not None:
         records = payload
     count = len(values) if count is None else count
-    rest = struct.pack(">hiqqqhii", attributes, len(values) - 1, timestamp, timestamp, producer, epoch, sequence, count) + records
+    rest = struct.pack(">hiqqqhii", attributes, len(values) - 1, timestamp, timestamp if latest is None else latest, producer, epoch, sequence, count) + records
     crc = crc32c(rest) if crc is None else crc
     return struct.pack(">qiibI", 0, len(rest) + 9, -1, magic, crc) + rest

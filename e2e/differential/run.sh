@@ -39,6 +39,9 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# What Millrace does otherwise, and why. Two Apache Kafkas need no explanation.
+[[ $peer != millrace ]] || options+=(--explained "$HERE/explained.toml")
+
 kafka_jars
 if [[ -z $kafka ]]; then
     start_peer kafka "$scratch/kafka"
