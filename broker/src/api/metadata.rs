@@ -85,6 +85,7 @@ fn invalid(topics: &[MetadataRequestTopic]) -> MetadataResponse {
         let mut response = MetadataResponseTopic::default();
         response.error_code = code(ErrorCode::InvalidRequest);
         response.name = Some(topic.name.clone().unwrap_or_default());
+        response.topic_id = topic.topic_id;
         response
     });
     let mut response = MetadataResponse::default();

@@ -322,7 +322,7 @@ async fn records_keep_the_order_of_requests_however_long_looking_at_them_takes()
     let broker = Broker::start(&[]).await;
     let mut client = broker.connect().await;
     client.topic("t", 1, &[]).await;
-    let large = "v".repeat(2_000_000);
+    let large = "v".repeat(900_000);
     let gzip = BatchSettings {
         compression: Compression::Gzip,
         ..BatchSettings::default()
@@ -391,9 +391,14 @@ async fn a_timeout_is_for_other_replicas_and_there_are_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_level_of_a_codec_is_the_topics_or_else_the_brokers() {
-    let text: String = (0..40_000_u32)
-        .map(|n| format!("{} ", n.wrapping_mul(2_654_435_761) % 9_973))
-        .collect();
+    // Words in an order that does not repeat: what a match finder has to search for.
+    let mut state = 1_u32;
+    let text: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        format!("{:x} ", (state >> 16) % 700 * 7919)
+    })
+    .take(30_000)
+    .collect();
     let broker = Broker::start(&["compression.type=gzip", "compression.gzip.level=1"]).await;
     let mut client = broker.connect().await;
     client.topic("low", 1, &[]).await;

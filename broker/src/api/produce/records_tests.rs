@@ -140,9 +140,15 @@ async fn what_exceeds_the_limit_when_decompressed_is_too_large() {
 
 #[tokio::test]
 async fn records_are_stored_in_the_topics_codec_at_its_level() {
-    let text: Vec<u8> = (0..60_000_u32)
-        .flat_map(|n| format!("{} ", n.wrapping_mul(2_654_435_761) % 9_973).into_bytes())
-        .collect();
+    // Words in an order that does not repeat: what a match finder has to search for.
+    let mut state = 1_u32;
+    let text: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        format!("{:x} ", (state >> 16) % 700 * 7919).into_bytes()
+    })
+    .take(60_000)
+    .flatten()
+    .collect();
     let value = &text[..200_000];
     let size = async |setting: (&'static str, &'static str),
                       level: (&'static str, &'static str)| {

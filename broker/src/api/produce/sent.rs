@@ -19,13 +19,12 @@ pub fn only_batch(version: i16, records: Bytes) -> Result<Batch, Rejected> {
         Error::OldMagic { .. } => {
             invalid("are only allowed to contain record batches with magic version 2")
         }
-        // The client may try again: what it has is right as far as one can tell.
+        Error::UnknownMagic { .. } => Rejected::corrupt(error).told(),
         Error::BadOffsets { .. } | Error::BadCount { .. } if has_right_crc(whole(&records)) => {
             Rejected::invalid(error)
         }
         Error::BadOffsets { .. }
         | Error::BadCount { .. }
-        | Error::UnknownMagic { .. }
         | Error::BadLength { .. }
         | Error::BadCrc { .. }
         | Error::UnknownCompression { .. }
@@ -36,12 +35,17 @@ pub fn only_batch(version: i16, records: Bytes) -> Result<Batch, Rejected> {
             "are only allowed to contain exactly one record batch per partition",
         ));
     }
-    if version < ZSTD && header.attributes.compression() == Ok(Compression::Zstd) {
-        let why = format!(
-            "Produce requests with version {version} are not allowed to use ZStandard compression"
-        );
-        let code = ErrorCode::UnsupportedCompressionType;
-        return Err(Rejected::unseen(code, why));
+    if version < ZSTD {
+        let unsupported = |why| Rejected::unseen(ErrorCode::UnsupportedCompressionType, why);
+        match header.attributes.compression() {
+            Ok(Compression::Zstd) => {
+                return Err(unsupported(format!(
+                    "Produce requests with version {version} are not allowed to use ZStandard compression"
+                )));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(unsupported(error.to_string())),
+        }
     }
     Batch::decode(records).map_err(Rejected::corrupt)
 }
