@@ -60,17 +60,19 @@ impl Partition {
         let state = match led {
             Err(error) => State::Refused(error),
             Ok(led) => match diverging(&led, asked.last_fetched_epoch, offset) {
-                Some((epoch, end)) => State::Diverges {
+                Err(error) => State::Refused(error),
+                Ok(Some((epoch, end))) => State::Diverges {
                     led: Box::new(led),
                     epoch,
                     end,
                 },
-                None if offset < led.positions.log_start
-                    || offset > led.positions.high_watermark =>
+                Ok(None)
+                    if offset < led.positions.log_start
+                        || offset > led.positions.high_watermark =>
                 {
                     State::Refused(ErrorCode::OffsetOutOfRange)
                 }
-                None => State::Readable(Box::new(led)),
+                Ok(None) => State::Readable(Box::new(led)),
             },
         };
         Partition {
@@ -122,14 +124,19 @@ impl Partition {
 }
 
 /// Where the client's log parts from this one, when it says which epoch its last record has.
-fn diverging(led: &Led, last_fetched_epoch: i32, offset: Offset) -> Option<(i32, Offset)> {
+fn diverging(
+    led: &Led,
+    last_fetched_epoch: i32,
+    offset: Offset,
+) -> Result<Option<(i32, Offset)>, ErrorCode> {
     if last_fetched_epoch < 0 {
-        return None;
+        return Ok(None);
     }
     match led.handle.view().end_offset_for(last_fetched_epoch) {
-        Some((epoch, end)) if epoch < last_fetched_epoch || end < offset => Some((epoch, end)),
-        Some(_) => None,
-        None => Some((-1, Offset(-1))),
+        Some((epoch, end)) if epoch < last_fetched_epoch || end < offset => Ok(Some((epoch, end))),
+        Some(_) => Ok(None),
+        // No log of ours has such an epoch: the client begins anew.
+        None => Err(ErrorCode::OffsetOutOfRange),
     }
 }
 
