@@ -24,3 +24,21 @@ impl MetadataFailure {
         told.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_told_first_is_heard_before_and_after() {
+        let failure = MetadataFailure::default();
+        let heard = failure.clone();
+        let early = tokio::spawn(async move { heard.told().await });
+        tokio::task::yield_now().await;
+        assert!(!early.is_finished());
+        failure.tell("the log");
+        failure.tell("the replica");
+        assert_eq!(&*early.await.expect("it ends"), "the log");
+        assert_eq!(&*failure.told().await, "the log");
+    }
+}

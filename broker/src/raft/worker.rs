@@ -403,7 +403,8 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.dirty.clear();
         self.deferred.clear();
         self.in_flight.clear();
-        for group in self.groups.iter_mut() {
+        let sound = |group: &&mut Group<L::Log, S>| group.fault.is_none();
+        for group in self.groups.iter_mut().filter(sound) {
             (self.on_fault)(group.id, why);
             group.go_offline(Fault(fault.clone()));
         }

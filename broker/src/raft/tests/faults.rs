@@ -1,5 +1,8 @@
 //! What breaks stops, and nothing else does.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use raft::eraftpb::{Entry, Message, MessageType, Snapshot, SnapshotMetadata};
 
 use super::memory::Disk;
@@ -49,6 +52,24 @@ fn a_batch_that_failed_stops_everything() {
         Role::Offline(text.into())
     );
     assert_eq!(worker.machine(GroupId(3)).unwrap().leads, None);
+}
+
+#[test]
+fn who_listens_hears_once_of_each_replica_that_goes_offline() {
+    let (worker, disk) = broker(3);
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let hears = heard.clone();
+    let mut worker =
+        worker.on_fault(move |group, why| hears.borrow_mut().push((group.0, why.to_owned())));
+    worker.take_offline(GroupId(2), "damaged");
+    worker.take_offline(GroupId(2), "damaged again");
+    assert_eq!(*heard.borrow(), [(2, "damaged".to_owned())]);
+    append(&mut worker, GroupId(1), "a", ALL);
+    while worker.run_ready() {}
+    let token = disk.sync_one().unwrap();
+    worker.persisted(token, Err("gone"));
+    let why = "write to the log: gone".to_owned();
+    assert_eq!(heard.borrow()[1..], [(1, why.clone()), (3, why)]);
 }
 
 #[test]
