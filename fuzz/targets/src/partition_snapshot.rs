@@ -8,6 +8,9 @@ use millrace_broker::storage::entry::SnapshotHeader;
 
 const VERSION: u8 = 1;
 
+/// What the log takes: not of interest here.
+const MAX_ENTRY_BYTES: usize = 1 << 20;
+
 pub fn run(input: &[u8]) -> bool {
     let as_it_is = read(input);
     checked(input).is_some_and(|bytes| read(&bytes)) || as_it_is
@@ -15,7 +18,7 @@ pub fn run(input: &[u8]) -> bool {
 
 /// That of an empty partition, without the version and the checksum, which `run` adds.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let mut empty = Partition::new(TopicConfig::default());
+    let mut empty = Partition::new(TopicConfig::default(), MAX_ENTRY_BYTES);
     let row = empty.snapshot().expect("it can be written");
     let (header, rest) = row.split_at(SnapshotHeader::LEN);
     vec![[header, &rest[5..]].concat()]
@@ -32,7 +35,9 @@ fn checked(input: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn read(bytes: &[u8]) -> bool {
-    let Ok(mut partition) = Partition::from_snapshot_row(TopicConfig::default(), bytes) else {
+    let Ok(mut partition) =
+        Partition::from_snapshot_row(TopicConfig::default(), MAX_ENTRY_BYTES, bytes)
+    else {
         return false;
     };
     let positions = partition.view().positions();
@@ -45,7 +50,7 @@ fn read(bytes: &[u8]) -> bool {
     partition.view().end_offset_for(0);
     partition.expire_producers(i64::MAX / 2);
     let written = partition.snapshot().expect("it can be written");
-    let mut again = Partition::from_snapshot_row(TopicConfig::default(), &written)
+    let mut again = Partition::from_snapshot_row(TopicConfig::default(), MAX_ENTRY_BYTES, &written)
         .expect("what was written can be read");
     assert_eq!(again.snapshot().expect("it can be written"), written);
     true
