@@ -46,8 +46,7 @@ CLIENTS ?= java,librdkafka,kcat,kafka-python
 
 .PHONY: e2e
 e2e: build ## Run real clients against a broker, and against Apache Kafka (needs java, mvn, python3 with venv)
-	e2e/clients/run.sh kafka --only $(CLIENTS)
-	e2e/clients/run.sh millrace --only $(CLIENTS)
+	tools/e2e.sh $(CLIENTS)
 
 .PHONY: image
 image: build ## Build the image millrace:local (needs Docker)

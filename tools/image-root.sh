@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-release=${MILLRACE_RELEASE:-target/release}
+release=${MILLRACE_RELEASE:-${CARGO_TARGET_DIR:-target}/release}
 root=target/image
 for program in millrace millrace-tools; do
     if [[ ! -x $release/$program ]]; then

