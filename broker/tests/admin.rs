@@ -81,6 +81,9 @@ async fn the_names_types_and_labels_of_metrics_are_promised() {
         millrace_topic_produced_batches counter [topic]
         millrace_topic_produced_records counter [topic]
         millrace_topic_fetched_bytes counter [topic]
+        millrace_groups gauge [state]
+        millrace_group_members gauge []
+        millrace_group_lag_records gauge [group, topic]
         millrace_directory_online gauge [directory]
         millrace_directory_free_bytes gauge [directory]
         millrace_directory_has_room gauge [directory]
@@ -233,11 +236,9 @@ async fn readiness_ends_before_the_clients_are_sent_away() {
     let mut client = TcpStream::connect(server.addresses[0].1)
         .await
         .expect("it is open");
-    // Half a request is waited for, for a while.
-    client
-        .write_all(&[0, 1, 0, 0, 7])
-        .await
-        .expect("it is read");
+    // Half a request is waited for, for a while. It is large enough to need memory that is counted.
+    let half = [&[0, 1, 0, 0][..], &[7; 16 << 10]].concat();
+    client.write_all(&half).await.expect("it is read");
     wait_until("the request to begin", async || {
         let page = get(at, "/metrics").await.1;
         series(&page, "millrace_request_memory_bytes").is_some_and(|bytes| bytes > 0.0)

@@ -29,7 +29,7 @@ const LOAD_PATIENCE: Duration = Duration::from_millis(500);
 /// How often it is looked which partitions are led here, besides when topics change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a partition that could not be read rests.
+/// How long a partition rests before it is read again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 pub struct Groups {
@@ -61,9 +61,14 @@ impl Slot {
         match &*self.state.borrow() {
             _ if self.term != term => true,
             State::Loading => false,
-            State::Ready(coordinator) => coordinator.has_failed(),
-            State::Failed => self.began.elapsed() >= AGAIN,
+            // A full disk refuses every append: that is not worth more than a reading a second.
+            State::Ready(coordinator) => coordinator.has_failed() && self.has_rested(),
+            State::Failed => self.has_rested(),
         }
+    }
+
+    fn has_rested(&self) -> bool {
+        self.began.elapsed() >= AGAIN
     }
 
     fn give_up(&self) {
@@ -132,8 +137,10 @@ impl Groups {
         let loaded = state.wait_for(|state| !matches!(state, State::Loading));
         match tokio::time::timeout(LOAD_PATIENCE, loaded).await {
             Ok(Ok(state)) => match &*state {
-                State::Ready(coordinator) => Ok(coordinator.clone()),
-                State::Loading | State::Failed => Err(ErrorCode::CoordinatorNotAvailable),
+                State::Ready(coordinator) if !coordinator.has_failed() => Ok(coordinator.clone()),
+                State::Ready(_) | State::Loading | State::Failed => {
+                    Err(ErrorCode::CoordinatorNotAvailable)
+                }
             },
             Ok(Err(_)) => Err(ErrorCode::CoordinatorNotAvailable),
             Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),

@@ -156,17 +156,16 @@ async fn directories_are_described_with_what_lies_in_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_coordinator_is_found_yet() {
-    let broker = Broker::start(&[]).await;
+async fn groups_have_a_coordinator_and_transactions_have_none_yet() {
+    let broker = Broker::start(&["offsets.topic.num.partitions=2"]).await;
     let mut client = broker.connect().await;
+    let (_, address) = &broker.server.addresses[0];
     for version in 0..=3 {
         let request = FindCoordinatorRequest::default().with_key(text("g"));
         let response = client.ask(version, &request).await;
-        assert_eq!(
-            error(response.error_code),
-            ErrorCode::CoordinatorNotAvailable
-        );
-        assert_eq!((response.node_id, response.port), (BrokerId(-1), -1));
+        assert_eq!(error(response.error_code), ErrorCode::None);
+        assert_eq!(response.node_id, BrokerId(1));
+        assert_eq!(response.port, i32::from(address.port()));
     }
     for version in 4..=6 {
         let request = FindCoordinatorRequest::default()

@@ -117,6 +117,11 @@ async fn commit(
 
 /// The offsets of partitions 0 and 1 of a topic.
 async fn committed(client: &mut Client, id: &str, topic: &str) -> Vec<i64> {
+    let found = ask_committed(client, id, topic).await;
+    found.expect("the group is served")
+}
+
+async fn ask_committed(client: &mut Client, id: &str, topic: &str) -> Result<Vec<i64>, ErrorCode> {
     let topics = OffsetFetchRequestTopics::default()
         .with_name(name(topic))
         .with_partition_indexes(vec![0, 1]);
@@ -126,9 +131,11 @@ async fn committed(client: &mut Client, id: &str, topic: &str) -> Vec<i64> {
     let request = OffsetFetchRequest::default().with_groups(vec![asked]);
     let response = client.ask(8, &request).await;
     let found = &response.groups[0];
-    assert_eq!(error(found.error_code), ErrorCode::None);
+    if found.error_code != 0 {
+        return Err(error(found.error_code));
+    }
     let partitions = found.topics[0].partitions.iter();
-    partitions.map(|one| one.committed_offset).collect()
+    Ok(partitions.map(|one| one.committed_offset).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -454,5 +461,44 @@ async fn a_broker_that_stops_lets_go_of_who_waits() {
         began.elapsed() < Duration::from_secs(4),
         "{:?}",
         began.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_commits_and_loses_none() {
+    let broker = Broker::start(FEW).await;
+    let mut client = broker.connect().await;
+    client.topic("t", 2, &[]).await;
+    coordinated(&mut client, "g").await;
+    let nobody = ("", -1);
+    assert_eq!(
+        commit(&mut client, "g", nobody, ("t", 0, 5)).await,
+        ErrorCode::None
+    );
+    let full = [FEW, &["millrace.min.free.bytes=9000000000000000000"]].concat();
+    let broker = broker.restart_with(&full).await;
+    let mut client = broker.connect().await;
+    coordinated(&mut client, "g").await;
+    let refused = commit(&mut client, "g", nobody, ("t", 0, 6)).await;
+    assert_eq!(refused, ErrorCode::NotCoordinator);
+    // What could not be written is forgotten; what was is served again.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        match ask_committed(&mut client, "g", "t").await {
+            Ok(offsets) => break assert_eq!(offsets, [5, -1]),
+            Err(error) => assert!(
+                tokio::time::Instant::now() < deadline,
+                "not served again: {error:?}"
+            ),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let broker = broker.restart_with(FEW).await;
+    let mut client = broker.connect().await;
+    coordinated(&mut client, "g").await;
+    assert_eq!(committed(&mut client, "g", "t").await, [5, -1]);
+    assert_eq!(
+        commit(&mut client, "g", nobody, ("t", 0, 6)).await,
+        ErrorCode::None
     );
 }

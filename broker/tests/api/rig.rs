@@ -52,10 +52,19 @@ impl Broker {
     }
 
     pub async fn restart(self) -> Broker {
+        let overrides = self.overrides.clone();
+        self.restart_as(overrides).await
+    }
+
+    /// With other settings.
+    pub async fn restart_with(self, overrides: &[&str]) -> Broker {
+        let overrides = overrides.iter().map(|text| (*text).to_owned());
+        self.restart_as(overrides.collect()).await
+    }
+
+    async fn restart_as(self, overrides: Vec<String>) -> Broker {
         let Broker {
-            directory,
-            overrides,
-            server,
+            directory, server, ..
         } = self;
         server.stop().await;
         let server = open(&directory, &overrides).await;
