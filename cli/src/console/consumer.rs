@@ -293,7 +293,7 @@ fn settings(args: &Args) -> Result<Properties, Failure> {
 async fn refuse_group(client: &Client, group: &str) -> Result<(), Failure> {
     let found = client
         .retry("findCoordinator", async || {
-            client.find_group_coordinator(group).await
+            client.find_coordinator(group).await
         })
         .await;
     match found {

@@ -2,8 +2,7 @@
 
 use crate::client::{Client, Topics};
 use crate::wire::messages::{
-    DescribeClusterRequest, DescribeLogDirsRequest, FindCoordinatorRequest, StrBytes,
-    UnregisterBrokerRequest,
+    DescribeClusterRequest, DescribeLogDirsRequest, UnregisterBrokerRequest,
 };
 use crate::{Error, TopicPartition, Versions};
 use millrace_wire::ErrorCode;
@@ -125,24 +124,5 @@ impl Client {
             Error::check(response.error_code, response.error_message.as_deref())
         })
         .await
-    }
-
-    /// Whether the cluster coordinates consumer groups: which broker this one's group is at.
-    pub async fn find_group_coordinator(&self, group: &str) -> Result<i32, Error> {
-        let connection = self.any().await?;
-        let version = connection.version_of::<FindCoordinatorRequest>(i16::MAX)?;
-        let key = StrBytes::from_string(group.to_owned());
-        let mut request = FindCoordinatorRequest::default();
-        match version {
-            ..4 => request.key = key,
-            4.. => request.coordinator_keys = vec![key],
-        }
-        let response = connection.send_version(version, &request).await?;
-        match response.coordinators.first() {
-            Some(found) => Error::check(found.error_code, found.error_message.as_deref())
-                .map(|()| found.node_id.0),
-            None => Error::check(response.error_code, response.error_message.as_deref())
-                .map(|()| response.node_id.0),
-        }
     }
 }

@@ -3,12 +3,18 @@
 
 mod cluster;
 mod configs;
+pub(crate) mod group_offsets;
+pub(crate) mod groups;
 mod offsets;
 mod topics;
 
 pub use cluster::{ClusterDescription, DescribedBroker, LogDir, LogDirReplica};
 pub use configs::{
     AlterConfig, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, ResourceType,
+};
+pub use group_offsets::CommittedOffset;
+pub use groups::{
+    Coordinator, DescribedGroup, GroupFilter, GroupMember, GroupState, ListedGroup, MemberRef,
 };
 pub use offsets::{FoundOffset, OffsetSpec};
 pub use topics::{NewPartitions, NewTopic, Reassignment, TopicRef};

@@ -9,6 +9,7 @@
 
 mod config;
 mod fetch;
+pub mod protocol;
 mod records;
 
 pub use config::{ConsumerConfig, Isolation, Reset};
