@@ -9,6 +9,7 @@ mod cluster_tool;
 mod configs;
 mod connect;
 mod console;
+mod consumer_groups;
 mod delete_records;
 mod failure;
 mod get_offsets;
@@ -53,6 +54,7 @@ const TOOLS: &[Tool] = tools! {
     "kafka-configs" => configs::run,
     "kafka-console-consumer" => console::consumer::run,
     "kafka-console-producer" => console::producer::run,
+    "kafka-consumer-groups" => consumer_groups::run,
     "kafka-consumer-perf-test" => perf::consumer::run,
     "kafka-delete-records" => delete_records::run,
     "kafka-dump-log" => server::dump_log,
