@@ -18,6 +18,7 @@ mod log_dirs;
 mod pattern;
 mod perf;
 mod server;
+mod source;
 mod storage;
 mod topics;
 mod zookeeper;

@@ -4,7 +4,7 @@
 //!   ([`Metadata`]);
 //! - [`admin`]: one function for each thing an administrator asks, on [`Client`];
 //! - [`producer`]: batches, compression, retries in order, idempotence;
-//! - [`consumer`]: partitions assigned by hand, from a position, with `read_committed`; no groups yet;
+//! - [`consumer`]: partitions assigned by hand, from a position, with `read_committed`, or shared by a group;
 //! - [`connection`]: one connection, its requests pipelined and answered in order;
 //! - [`properties`]: the settings that Kafka's tools take, in files and as options.
 //!

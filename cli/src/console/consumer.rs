@@ -5,8 +5,11 @@ use super::{INTERRUPTED, TERMINATED};
 use crate::args::{Args, Spec, flag, value};
 use crate::failure::{Failure, describe};
 use crate::pattern::Included;
+use crate::source::Source;
 use crate::{Output, connect, log};
-use millrace_client::consumer::{Consumer, ConsumerConfig, Following, Isolation, Start};
+use millrace_client::consumer::{
+    Consumer, ConsumerConfig, Following, GroupConfig, Isolation, Start,
+};
 use millrace_client::properties::Properties;
 use millrace_client::wire::ErrorCode;
 use millrace_client::{Client, Error, TopicPartition, Topics};
@@ -52,7 +55,7 @@ const SPEC: Spec = Spec {
         value(
             "group",
             "String: consumer group id",
-            "The consumer group id of the consumer. Groups are not served yet; without one all partitions are read.",
+            "The consumer group id of the consumer. Without one all partitions are read and nothing is committed.",
         ),
         flag(
             "from-beginning",
@@ -166,11 +169,20 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
     let client = connect::client(Some(bootstrap), &properties, "console-consumer")?;
     let mut config = ConsumerConfig::default();
     config.apply(&properties)?;
-    if let Some(group) = args.value("group")?.or(properties.get("group.id")) {
-        refuse_group(&client, group).await?;
-    }
-    let mut consumer = Consumer::new(client.clone(), config);
-    what.start(&client, &mut consumer).await?;
+    let group = args.value("group")?.or(properties.get("group.id"));
+    let consumer = match (what.following(), group) {
+        // Kafka's tool assigns a partition by hand, too, and commits nothing then.
+        (Some(following), Some(group)) => {
+            let mut member = GroupConfig::new(group);
+            member.apply(&properties)?;
+            Source::member(client, config, member, following)
+        }
+        (_, _) => {
+            let mut consumer = Consumer::new(client.clone(), config);
+            what.start(&client, &mut consumer).await?;
+            Source::alone(consumer)
+        }
+    };
     consume(&args, consumer, formatter, out).await
 }
 
@@ -213,6 +225,19 @@ impl What {
                 Included::parse(include.unwrap_or_default())?,
                 start,
             )),
+        }
+    }
+
+    /// What a member of a group subscribes to; `None` for a partition.
+    fn following(&self) -> Option<Following> {
+        match self {
+            What::Partition(..) => None,
+            What::Topic(topic, _) => Some(Following::Named(vec![topic.clone()])),
+            What::Matching(included, _) => {
+                let included = included.clone();
+                let matches = Box::new(move |topic: &str| included.matches(topic));
+                Some(Following::Matching(matches))
+            }
         }
     }
 
@@ -289,27 +314,9 @@ fn settings(args: &Args) -> Result<Properties, Failure> {
     Ok(properties)
 }
 
-/// Nobody must believe that offsets are committed when they are not.
-async fn refuse_group(client: &Client, group: &str) -> Result<(), Failure> {
-    let found = client
-        .retry("findCoordinator", async || {
-            client.find_coordinator(group).await
-        })
-        .await;
-    match found {
-        Ok(_) => Err(Failure::plain(format!(
-            "--group {group}: these tools do not join consumer groups yet; leave it out to read all partitions"
-        ))),
-        Err(error) => Err(Failure::plain(format!(
-            "--group {group}: this cluster does not coordinate consumer groups yet ({}); leave it out to read all partitions",
-            describe(&error)
-        ))),
-    }
-}
-
 async fn consume(
     args: &Args,
-    mut consumer: Consumer,
+    mut consumer: Source,
     mut formatter: Formatter,
     out: &mut Output,
 ) -> Result<(), Failure> {
@@ -363,8 +370,9 @@ async fn consume(
             continue;
         }
         heard = Instant::now();
-        for record in &records {
+        for (at, record) in records.iter().enumerate() {
             if max_messages.is_some_and(|max| processed >= max) {
+                consumer.return_unread(&records[at..]);
                 break;
             }
             processed += 1;
@@ -381,6 +389,7 @@ async fn consume(
                         "Error processing message, terminating consumer process: ",
                         &reason,
                     );
+                    consumer.return_unread(&records[at..]);
                     exit = Err(Failure::silent(1));
                     break 'consuming;
                 }
@@ -393,6 +402,7 @@ async fn consume(
     }
     // Kafka says it on standard error, too, so that it is not taken for a record.
     let _ = out.flush();
+    consumer.close().await;
     eprintln!("Processed a total of {processed} messages");
     exit
 }

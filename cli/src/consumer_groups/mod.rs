@@ -102,7 +102,11 @@ fn validate_regex(pattern: &str, out: &mut Output) -> std::io::Result<()> {
         Err(error) => {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default();
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+            let reason = match reason.strip_prefix("error: ").unwrap_or(reason) {
+                "unclosed group" => "missing closing )",
+                "unclosed character class" => "missing closing ]",
+                other => other,
+            };
             writeln!(
                 out,
                 "The regular expression `{pattern}` is invalid: {reason}."

@@ -4,9 +4,10 @@ use super::MIB;
 use crate::args::{Opt, Spec, Takes, flag, value};
 use crate::failure::Failure;
 use crate::pattern::Included;
+use crate::source::Source;
 use crate::{Output, connect};
 use jiff::Zoned;
-use millrace_client::consumer::{Consumer, ConsumerConfig, Following, Start};
+use millrace_client::consumer::{ConsumerConfig, Following, GroupConfig, Reset};
 use std::time::{Duration, Instant};
 
 const SPEC: Spec = Spec {
@@ -26,7 +27,7 @@ const SPEC: Spec = Spec {
         value(
             "group",
             "String: gid",
-            "Accepted: groups are not served yet, all partitions are read.",
+            "The group id to consume on. (default: perf-consumer- and a random number)",
         ),
         value(
             "num-records",
@@ -125,22 +126,26 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
         config.partition_max_bytes = bytes;
     }
     config.apply(&properties)?;
-    let mut consumer = Consumer::new(client, config);
-    let start = if args.has("from-latest") {
-        Start::Latest
-    } else {
-        Start::Earliest
-    };
-    match (args.value("topic")?, args.value("include")?) {
-        (Some(topic), _) => consumer.follow(Following::Named(vec![topic.to_owned()]), start),
+    if properties.get("auto.offset.reset").is_none() {
+        config.reset = match args.has("from-latest") {
+            true => Reset::Latest,
+            false => Reset::Earliest,
+        };
+    }
+    let following = match (args.value("topic")?, args.value("include")?) {
+        (Some(topic), _) => Following::Named(vec![topic.to_owned()]),
         (None, include) => {
             let included = Included::parse(include.unwrap_or_default())?;
-            consumer.follow(
-                Following::Matching(Box::new(move |topic: &str| included.matches(topic))),
-                start,
-            );
+            Following::Matching(Box::new(move |topic: &str| included.matches(topic)))
         }
-    }
+    };
+    let named = args.value("group")?.or(properties.get("group.id"));
+    let named = named.map(str::to_owned);
+    let group =
+        named.unwrap_or_else(|| format!("perf-consumer-{}", rand::random_range(0..100_000)));
+    let mut member = GroupConfig::new(group);
+    member.apply(&properties)?;
+    let consumer = Source::member(client, config, member, following);
     let report = Report {
         date_format: date_format(
             args.value("date-format")?
@@ -222,7 +227,7 @@ fn columns(whole: &Read, part: &Read, elapsed: Duration, assigning: Duration) ->
 }
 
 async fn read(
-    mut consumer: Consumer,
+    mut consumer: Source,
     wanted: u64,
     timeout: Duration,
     report: &Report,
@@ -234,7 +239,7 @@ async fn read(
     let mut window = Read::default();
     let mut window_start = start;
     let mut heard = start;
-    // Without a group nothing is rebalanced: it is the time until the partitions are known.
+    // How long it took to join the group.
     let mut assigned: Option<Duration> = None;
     let mut window_assigning = None;
     let interrupted = tokio::signal::ctrl_c();
@@ -248,7 +253,7 @@ async fn read(
                 break;
             }
         };
-        if assigned.is_none() && consumer.positions().next().is_some() {
+        if assigned.is_none() && consumer.has_partitions() {
             assigned = Some(start.elapsed());
             window_assigning = assigned;
         }
@@ -296,6 +301,7 @@ async fn read(
         )?;
     }
     out.flush()?;
+    consumer.close().await;
     Ok(read)
 }
 

@@ -1,4 +1,5 @@
-//! Consuming partitions that were assigned by hand, or all partitions of topics: no group, no commits.
+//! Consuming: [`Consumer`] has partitions that were assigned by hand, or all partitions of topics, and commits nothing;
+//! [`GroupConsumer`] shares them with the other members of a group.
 //!
 //! - [`ConsumerConfig`]: settings, under the names that Kafka's consumer has for them;
 //! - `fetch`: one fetch request to one broker and its answer;
@@ -9,10 +10,12 @@
 
 mod config;
 mod fetch;
+mod group;
 pub mod protocol;
 mod records;
 
 pub use config::{ConsumerConfig, Isolation, Reset};
+pub use group::{GroupConfig, GroupConsumer};
 pub use records::ConsumerRecord;
 
 use crate::client::Topics;
@@ -112,6 +115,8 @@ impl Consumer {
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = (TopicPartition, Start)>) {
         self.following = Following::Nothing;
         self.positions.clear();
+        self.buffer.clear();
+        self.buffered_bytes = 0;
         for (partition, start) in partitions {
             self.positions.insert(partition, Position::new(start));
         }
@@ -132,6 +137,20 @@ impl Consumer {
         self.positions
             .iter()
             .map(|(partition, position)| (partition, position.next_offset))
+    }
+
+    /// Where each partition goes on after what polls have returned; partitions that have not begun are left out.
+    fn consumed(&self) -> BTreeMap<TopicPartition, i64> {
+        let known = self.positions.iter();
+        let mut consumed: BTreeMap<TopicPartition, i64> = known
+            .filter_map(|(at, position)| Some((at.clone(), position.next_offset?)))
+            .collect();
+        // What waits to be polled was fetched, and not returned; of each partition the first is what counts.
+        for record in self.buffer.iter().rev() {
+            let at = TopicPartition::new(Arc::clone(&record.topic), record.partition);
+            consumed.insert(at, record.offset);
+        }
+        consumed
     }
 
     /// Records, at most `max_poll_records`; none when `wait` passed without any. Errors that time may heal are retried here;
