@@ -51,3 +51,32 @@ kcat_command() {
     libraries=$(dirname "$(find "$folder/usr/lib" -name 'librdkafka.so.1' | head -n 1)")
     echo "env LD_LIBRARY_PATH=$libraries $folder/usr/bin/kcat"
 }
+
+# The member of a group by franz-go; prints the program, or nothing where there is no Go.
+franz_go_member() {
+    local sources=$CLIENTS_HOME/groups/franz-go program
+    command -v go >/dev/null || return 0
+    program=$E2E_CACHE/franz-go-member-$(cat "$sources"/{main.go,go.mod,go.sum} | sha256sum | cut -c 1-12)
+    if [[ ! -x $program ]]; then
+        echo "building the franz-go member into $program" >&2
+        (cd "$sources" && timeout 500 go build -buildvcs=false -o "$program.$$" . >&2) || die "go could not build the franz-go member"
+        mv "$program.$$" "$program"
+    fi
+    echo "$program"
+}
+
+# The folder of the member by KafkaJS, with what it needs; prints nothing where there is no npm.
+kafkajs_member() {
+    local sources=$CLIENTS_HOME/groups/kafkajs folder
+    command -v node >/dev/null && command -v npm >/dev/null || return 0
+    folder=$E2E_CACHE/kafkajs-member-$(cat "$sources"/* | sha256sum | cut -c 1-12)
+    if [[ ! -d $folder ]]; then
+        echo "installing KafkaJS into $folder" >&2
+        local staged
+        staged=$(mktemp -d "$E2E_CACHE/.kafkajs.XXXXXX")
+        cp "$sources"/* "$staged"
+        (cd "$staged" && timeout 300 npm ci --silent --no-audit --no-fund >&2) || die "npm could not install KafkaJS"
+        mv -T "$staged" "$folder" 2>/dev/null || rm -rf "$staged" # another run was faster
+    fi
+    echo "$folder"
+}

@@ -4,8 +4,9 @@
 # Runs the client programs against one broker: what each states, it states of Kafka.
 # PEER is kafka (Apache Kafka from Maven is started) or millrace (target/release/millrace, or the program MILLRACE names, is started);
 # with --bootstrap nothing is started, and PEER is only a name; install only installs what the clients need, and fails where that cannot
-# be had. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and groups, which runs
-# only when named, for it needs consumer groups. Exits non-zero when a statement fails, when a client does not end within CLIENT_SECONDS,
+# be had. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and, only when named, groups (the tools that read in a group) and members
+# (clients of several families in one group, with a broker of its own). Exits non-zero when a statement fails, when a client does not end
+# within CLIENT_SECONDS,
 # or when there was nothing to run. KEEP=1 keeps the broker's data and the clients' output.
 set -euo pipefail
 
@@ -14,7 +15,7 @@ CLIENTS_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$CLIENTS_HOME/install.sh"
 CLIENT_SECONDS=${CLIENT_SECONDS:-900}
 CLIENTS=java,librdkafka,kcat,kafka-python,tools
-LATER=groups
+LATER=groups,members
 
 usage() {
     sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
@@ -90,7 +91,8 @@ client() { # name command...
     echo "== $name: $held statements hold, $((SECONDS - start)) s"
 }
 
-if [[ -z $bootstrap ]]; then
+given=$bootstrap
+if [[ -z $bootstrap && $only != members ]]; then
     start_peer "$peer" "$scratch/$peer"
     bootstrap=$PEER_ADDRESS
 fi
@@ -112,6 +114,19 @@ for name in ${only//,/ }; do
         ;;
     librdkafka | kafka-python)
         client "$name" "$(python_environment "$CLIENTS_HOME/$name")/bin/python" "$CLIENTS_HOME/$name/clients.py" "$bootstrap" "$peer"
+        ;;
+    members)
+        members=("java=java -Xmx128M -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=$PEERS_HOME/log4j2-tools.yaml -cp $(java_classes):$KAFKA_JARS/* GroupMember")
+        for family in librdkafka kafka-python; do
+            members+=("$family=$(python_environment "$CLIENTS_HOME/$family")/bin/python $CLIENTS_HOME/$family/member.py")
+        done
+        franz_go=$(franz_go_member) kafkajs=$(kafkajs_member)
+        # Said, not passed over in silence.
+        if [[ -n $franz_go ]]; then members+=("franz-go=$franz_go"); else echo "== members: no go here; franz-go is left out"; fi
+        if [[ -n $kafkajs ]]; then members+=("kafkajs=node $kafkajs/member.js"); else echo "== members: no npm here; KafkaJS is left out"; fi
+        mkdir -p "$scratch/members"
+        client members "$(python_environment "$CLIENTS_HOME/librdkafka")/bin/python" "$CLIENTS_HOME/groups/members.py" \
+            "$peer" "$scratch/members" ${given:+"$given"} -- "${members[@]}"
         ;;
     tools | groups) client "$name" "$CLIENTS_HOME/tools/$name.sh" "$bootstrap" "$peer" ;;
     esac

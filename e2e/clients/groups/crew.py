@@ -1,0 +1,234 @@
+"""Members of one group, each a process of its own in one of the families of clients, and the coordinator's view of them.
+
+A member is called with `BOOTSTRAP GROUP NAME TOPICS ASSIGNOR SESSION_MS INSTANCE|-`. It reads all it is assigned, commits what it has read
+(with metadata `by NAME`), and leaves when a line comes or its input ends. It says, a line each; partitions are `topic:number,...` or `-`:
+
+    assigned GENERATION MEMBER PARTITIONS     all that it owns now
+    revoked PARTITIONS, lost PARTITIONS       what it has to give back; what was taken from it
+    read GENERATION TOPIC PARTITION FIRST LAST
+    committed GENERATION TOPIC PARTITION OFFSET
+    refused WHY                               a commit or a poll; it goes on
+    fenced WHY                                another has its group.instance.id; it ends
+    left
+"""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+
+from confluent_kafka import ConsumerGroupState, KafkaException, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import OffsetSpec
+
+from ledger import Ledger
+
+PATIENCE_S = 90
+
+
+def partitions(text):
+    return set() if text == "-" else set(text.split(","))
+
+
+class Member:
+    def __init__(self, crew, family, name, topics, assignor, session_ms, instance):
+        self.name, self.family, self.instance = name, family, instance
+        self.assigned, self.generation, self.id = None, None, None
+        self.assignments, self.revoked, self.lost, self.fenced, self.left = [], [], [], None, False
+        self._crew = crew
+        self._errors = open(os.path.join(crew.scratch, f"{crew.group}.{name}.err"), "wb")
+        self._process = subprocess.Popen(
+            [*crew.families[family], crew.bootstrap, crew.group, name, ",".join(topics), assignor, str(session_ms), instance or "-"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self):
+        with open(os.path.join(self._crew.scratch, f"{self._crew.group}.{self.name}.out"), "w") as said:
+            for line in self._process.stdout:
+                said.write(f"{time.monotonic():.3f} {line}")
+                said.flush()
+                self._hear(line.split())
+
+    def _hear(self, words):
+        kind, rest = words[0], words[1:]
+        ledger = self._crew.ledger
+        if kind == "assigned":
+            self.generation, self.id, self.assigned = int(rest[0]), rest[1], partitions(rest[2])
+            self.assignments.append((self.generation, self.assigned))
+        elif kind == "revoked":
+            self.revoked.append(partitions(rest[0]))
+        elif kind == "lost":
+            self.lost.append(partitions(rest[0]))
+        elif kind == "read":
+            ledger.read(self.instance or self.name, int(rest[0]), f"{rest[1]}:{rest[2]}", int(rest[3]), int(rest[4]))
+        elif kind == "committed":
+            ledger.committed(int(rest[0]), f"{rest[1]}:{rest[2]}", int(rest[3]))
+        elif kind == "fenced":
+            self.fenced = " ".join(rest)
+        elif kind == "left":
+            self.left = True
+
+    def leave(self):
+        self._process.stdin.write("leave\n")
+        self._process.stdin.flush()
+        self.ended()
+
+    def ended(self):
+        try:
+            code = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end within {PATIENCE_S} s") from None
+        self._listener.join(PATIENCE_S)
+        self._crew.members.pop(self.name, None)
+        return code
+
+    def kill(self):
+        self._process.kill()
+        self.ended()
+
+    def silence(self):
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def ends_by_itself(self):
+        return self._process.poll() is not None
+
+
+class Crew:
+    """The members of one group."""
+
+    def __init__(self, bootstrap, admin, families, scratch, group):
+        self.bootstrap, self.admin, self.families, self.scratch, self.group = bootstrap, admin, families, scratch, group
+        self.members, self.ledger = {}, Ledger()
+
+    def join(self, family, topics, assignor="range", session_ms=10_000, instance=None, name=None):
+        name = name or f"{family}-{sum(m.family == family for m in self.members.values())}"
+        member = Member(self, family, name, topics, assignor, session_ms, instance)
+        self.members[name] = member
+        return member
+
+    def described(self):
+        (future,) = self.admin.describe_consumer_groups([self.group], request_timeout=10).values()
+        return future.result(15)
+
+    def settled(self, expected):
+        """Waits until the members that are there share the expected partitions, and they and the coordinator agree who has which."""
+        deadline = time.monotonic() + PATIENCE_S
+        while why := self._unsettled(set(expected)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not settled within {PATIENCE_S} s: {why}")
+            time.sleep(0.2)
+
+    def _unsettled(self, expected):
+        for member in self.members.values():
+            if member.ends_by_itself():
+                raise AssertionError(f"{member.name} ended by itself, with {member.ended()}")
+        try:
+            group = self.described()
+        except KafkaException as refusal:
+            return f"the group is not described: {refusal.args[0].name()}"
+        if group.state != ConsumerGroupState.STABLE:
+            return f"the group is {group.state.name}"
+        told = {m.client_id: {f"{p.topic}:{p.partition}" for p in m.assignment.topic_partitions} for m in group.members}
+        if len(group.members) != len(self.members) or told.keys() != self.members.keys():
+            return f"its members are {sorted(m.client_id for m in group.members)}, not {sorted(self.members)}"
+        owned = [p for some in told.values() for p in some]
+        if len(owned) != len(set(owned)):
+            raise AssertionError(f"the coordinator gave a partition to two members: {told}")
+        if set(owned) != expected:
+            return f"owned are {sorted(owned)}, not {sorted(expected)}"
+        for name, some in told.items():
+            if self.members[name].assigned != some:
+                return f"{name} says that it owns {sorted(self.members[name].assigned or [])}, the coordinator {sorted(some)}"
+        return None
+
+    def committed(self):
+        request = [ConsumerGroupTopicPartitions(self.group)]
+        (future,) = self.admin.list_consumer_group_offsets(request, require_stable=False, request_timeout=10).values()
+        return {f"{p.topic}:{p.partition}": p for p in future.result(15).topic_partitions if p.offset >= 0}
+
+    def end(self):
+        for member in list(self.members.values()):
+            member.wake()
+            member.kill()
+
+
+class Flow:
+    """Writes to partitions in turn, all the time; what is acknowledged must be read."""
+
+    def __init__(self, bootstrap, per_second=60):
+        # A broker that is away for long is waited for; nothing is written twice.
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
+                                   "log.connection.close": False, "message.timeout.ms": 240_000, "reconnect.backoff.max.ms": 1_000})
+        self._lock, self._targets, self._running = threading.Lock(), [], True
+        self._pause = 1 / per_second
+        self.ends, self.failures = defaultdict(int), []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def to(self, topic, numbers):
+        with self._lock:
+            self._targets += [(topic, n) for n in numbers]
+
+    def no_more_to(self, topic):
+        with self._lock:
+            self._targets = [t for t in self._targets if t[0] != topic]
+        self._producer.flush(PATIENCE_S)
+
+    def _told(self, error, message):
+        if error:
+            self.failures.append(error.str())
+        else:
+            name = f"{message.topic()}:{message.partition()}"
+            self.ends[name] = max(self.ends[name], message.offset() + 1)
+
+    def _run(self):
+        count = 0
+        while self._running:
+            with self._lock:
+                if self._targets:
+                    topic, number = self._targets[count % len(self._targets)]
+                    self._producer.produce(topic, str(count).encode(), partition=number, on_delivery=self._told)
+                    count += 1
+            self._producer.poll(self._pause)
+            time.sleep(self._pause)
+
+    def stop(self):
+        """Gives the ends of the partitions, when all that was sent is acknowledged."""
+        self._running = False
+        self._thread.join()
+        left = self._producer.flush(PATIENCE_S)
+        if left or self.failures:
+            raise AssertionError(f"{left} records are not acknowledged; refused: {self.failures[:3]}")
+        return dict(self.ends)
+
+
+def create(admin, topic, count):
+    from confluent_kafka.admin import NewTopic
+    (future,) = admin.create_topics([NewTopic(topic, count, 1)]).values()
+    future.result(PATIENCE_S)
+    led(admin, topic, count)
+
+
+def led(admin, topic, count):
+    """Kafka's controller answers before the broker leads the partitions."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            answers = admin.list_offsets({TopicPartition(topic, p): OffsetSpec.earliest() for p in range(count)})
+            for answer in answers.values():
+                answer.result(PATIENCE_S)
+            return
+        except KafkaException as refusal:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{topic} is not led within {PATIENCE_S} s: {refusal}") from None
+            time.sleep(0.1)
+
+
+def log(text):
+    print(f"# {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,60 @@
+"""What the members of one group said, and what must never be in it.
+
+A generation belongs to one assignment: within it a partition has one reader. A commit that was acknowledged in an earlier generation is
+known to whoever takes the partition in a later one: he starts at it or after it. Both hold whatever order the lines come in, for they
+compare generations, not times.
+"""
+from collections import defaultdict
+from threading import RLock
+
+NO_GENERATION = -1  # what a client says that was thrown out
+
+
+class Ledger:
+    def __init__(self):
+        self._lock = RLock()
+        self._readers = defaultdict(set)  # (generation, partition) -> owners
+        self._starts = defaultdict(dict)  # partition -> (generation, owner) -> the lowest offset read
+        self._commits = defaultdict(list)  # partition -> (generation, offset), acknowledged
+        self._read = defaultdict(set)  # partition -> offsets
+
+    def read(self, owner, generation, partition, first, last):
+        with self._lock:
+            self._read[partition].update(range(first, last + 1))
+            if generation != NO_GENERATION:
+                self._readers[generation, partition].add(owner)
+                starts = self._starts[partition]
+                starts[generation, owner] = min(first, starts.get((generation, owner), first))
+
+    def committed(self, generation, partition, offset):
+        with self._lock:
+            self._commits[partition].append((generation, offset))
+
+    def last_commit(self, partition):
+        with self._lock:
+            return max((offset for _, offset in self._commits[partition]), default=0)
+
+    def twice_owned(self):
+        with self._lock:
+            return [f"{partition} in generation {generation} by {sorted(owners)}"
+                    for (generation, partition), owners in self._readers.items() if len(owners) > 1]
+
+    def forgotten_commits(self):
+        """Reads that start before a commit of an earlier generation."""
+        with self._lock:
+            found = []
+            for partition, starts in self._starts.items():
+                for (generation, owner), first in starts.items():
+                    known = max((o for g, o in self._commits[partition] if NO_GENERATION < g < generation), default=0)
+                    if first < known:
+                        found.append(f"{owner} read {partition} from {first} in generation {generation}, when {known} had been committed")
+            return found
+
+    def unread(self, ends):
+        """Records nobody read, of those that were acknowledged to the producer."""
+        with self._lock:
+            return {p: missing for p, end in ends.items() if (missing := sorted(set(range(end)) - self._read[p])[:10])}
+
+    def reads(self, partition):
+        with self._lock:
+            return len(self._read[partition])

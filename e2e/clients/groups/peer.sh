@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# peer.sh PEER DIR: a broker that is ended and started again while its clients run. Prints the address when it answers; reads
+# `stop` (politely) or `kill` (SIGKILL) and `start`, a line each, and prints `done` after each. Ends the broker when its input ends.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../peers/peers.sh"
+peer=$1 dir=$2
+trap stop_peer EXIT
+trap 'exit 130' INT TERM
+kafka_jars >&2
+start_peer "$peer" "$dir" >&2
+# Started again, it is the same program with the same arguments: the same folder, the same ports.
+mapfile -d '' -t command <"/proc/$PEER_PID/cmdline"
+echo "$PEER_ADDRESS"
+while read -r word; do
+    case $word in
+    stop) stop_peer >&2 ;;
+    kill)
+        kill -9 "$PEER_PID"
+        wait "$PEER_PID" 2>/dev/null || true
+        PEER_PID=
+        ;;
+    start)
+        (cd "$dir" && exec "${command[@]}") >>"$dir/server.log" 2>&1 </dev/null &
+        PEER_PID=$!
+        await_peer "$peer" "$dir" >&2
+        ;;
+    *) die "unknown word $word" ;;
+    esac
+    echo done
+done
