@@ -125,7 +125,7 @@ for name in ${only//,/ }; do
         if [[ -n $franz_go ]]; then members+=("franz-go=$franz_go"); else echo "== members: no go here; franz-go is left out"; fi
         if [[ -n $kafkajs ]]; then members+=("kafkajs=node $kafkajs/member.js"); else echo "== members: no npm here; KafkaJS is left out"; fi
         mkdir -p "$scratch/members"
-        client members "$(python_environment "$CLIENTS_HOME/librdkafka")/bin/python" "$CLIENTS_HOME/groups/members.py" \
+        client members "$(python_environment "$CLIENTS_HOME/groups")/bin/python" "$CLIENTS_HOME/groups/members.py" \
             "$peer" "$scratch/members" ${given:+"$given"} -- "${members[@]}"
         ;;
     tools | groups) client "$name" "$CLIENTS_HOME/tools/$name.sh" "$bootstrap" "$peer" ;;

@@ -14,14 +14,13 @@ A member is called with `BOOTSTRAP GROUP NAME TOPICS ASSIGNOR SESSION_MS INSTANC
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
 
 from confluent_kafka import ConsumerGroupState, KafkaException, Producer, TopicPartition
-from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka.admin import NewTopic, OffsetSpec
+from kafka import KafkaAdminClient
 
 from ledger import Ledger
 
@@ -104,7 +103,7 @@ class Crew:
 
     def __init__(self, bootstrap, admin, families, scratch, group):
         self.bootstrap, self.admin, self.families, self.scratch, self.group = bootstrap, admin, families, scratch, group
-        self.members, self.ledger = {}, Ledger()
+        self.members, self.ledger, self.state = {}, Ledger(), "holds"
 
     def join(self, family, topics, assignor="range", session_ms=10_000, instance=None, name=None):
         name = name or f"{family}-{sum(m.family == family for m in self.members.values())}"
@@ -148,9 +147,13 @@ class Crew:
         return None
 
     def committed(self):
-        request = [ConsumerGroupTopicPartitions(self.group)]
-        (future,) = self.admin.list_consumer_group_offsets(request, require_stable=False, request_timeout=10).values()
-        return {f"{p.topic}:{p.partition}": p for p in future.result(15).topic_partitions if p.offset >= 0}
+        """By kafka-python, for confluent-kafka 2.16.1 reads metadata past its end."""
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+        try:
+            told = admin.list_group_offsets(self.group)[self.group]
+            return {f"{p.topic}:{p.partition}": kept for p, kept in told.items() if kept.offset >= 0}
+        finally:
+            admin.close()
 
     def end(self):
         for member in list(self.members.values()):
@@ -209,7 +212,6 @@ class Flow:
 
 
 def create(admin, topic, count):
-    from confluent_kafka.admin import NewTopic
     (future,) = admin.create_topics([NewTopic(topic, count, 1)]).values()
     future.result(PATIENCE_S)
     led(admin, topic, count)
@@ -228,7 +230,3 @@ def led(admin, topic, count):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{topic} is not led within {PATIENCE_S} s: {refusal}") from None
             time.sleep(0.1)
-
-
-def log(text):
-    print(f"# {text}", file=sys.stderr, flush=True)

@@ -30,9 +30,10 @@ class Ledger:
         with self._lock:
             self._commits[partition].append((generation, offset))
 
-    def last_commit(self, partition):
+    def last_commits(self):
+        """The newest acknowledged commit of each partition: that of the highest generation, and of those the highest."""
         with self._lock:
-            return max((offset for _, offset in self._commits[partition]), default=0)
+            return {partition: max(commits)[1] for partition, commits in self._commits.items()}
 
     def twice_owned(self):
         with self._lock:

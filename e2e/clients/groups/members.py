@@ -3,6 +3,7 @@
 The broker is its own, for it is ended and started again; with BOOTSTRAP it is not, and what needs that is left out."""
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, ".."))
-from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient, NewPartitions
 from crew import PATIENCE_S, Crew, Flow, create, led
 from statements import end, eventually, expect, name, states
@@ -54,13 +55,25 @@ def crew(hint):
     return Crew(bootstrap, admin, FAMILIES, SCRATCH, name("members", hint))
 
 
+def step(of, statement):
+    """States it of the group, unless the group is already not what the statement begins with."""
+    def tried(body):
+        def whole():
+            expect("what the statement begins with, the one before it,", "holds", of.state)
+            of.state = "does not hold"
+            body()
+            of.state = "holds"
+        return states(statement)(whole)
+    return tried
+
+
 def sound(of):
     """What must be so at any moment of a group's life."""
     expect("partitions with two readers in one generation", [], of.ledger.twice_owned())
     expect("commits that were forgotten", [], of.ledger.forgotten_commits())
-    kept = of.committed()
-    for partition, p in kept.items():
-        expect(f"the commit of {partition} is the last acknowledged or newer", True, p.offset >= of.ledger.last_commit(partition))
+    acknowledged = of.ledger.last_commits()
+    for partition, kept in of.committed().items():
+        expect(f"the commit of {partition} is the last acknowledged or newer", True, kept.offset >= acknowledged.get(partition, 0))
 
 
 def flowing(of, partitions):
@@ -91,7 +104,7 @@ def eager():
     flow.to(orders, range(6))
     flow.to(doomed, range(2))
     try:
-        @states("range: clients of all families share the partitions, whichever comes when")
+        @step(group, "range: clients of all families share the partitions, whichever comes when")
         def _():
             # The first leads, and only a leader looks for new partitions; KafkaJS never does. It does not bear a topic that goes, either.
             for family in FAMILIES:
@@ -100,7 +113,7 @@ def eager():
             flowing(group, all_of)
             sound(group)
 
-        @states("range: partitions that are added are shared out too")
+        @step(group, "range: partitions that are added are shared out too")
         def _():
             (future,) = admin.create_partitions([NewPartitions(orders, 9)]).values()
             future.result(PATIENCE_S)
@@ -111,7 +124,7 @@ def eager():
             flowing(group, all_of)
             sound(group)
 
-        @states("range: a topic that is deleted leaves the group, and its commits go with it")
+        @step(group, "range: a topic that is deleted leaves the group, and its commits go with it")
         def _():
             flow.no_more_to(doomed)
             (future,) = admin.delete_topics([doomed]).values()
@@ -122,7 +135,7 @@ def eager():
             flowing(group, all_of)
             sound(group)
 
-        @states("range: a member that leaves hands over its partitions, and is gone from the group when it has ended")
+        @step(group, "range: a member that leaves hands over its partitions, and is gone from the group when it has ended")
         def _():
             for family in ["librdkafka", "kafka-python"]:
                 group.members[f"{family}-0"].leave()
@@ -133,7 +146,7 @@ def eager():
             flowing(group, all_of)
             sound(group)
 
-        @states("range: a member that is killed is missed after its session timeout, the leader too")
+        @step(group, "range: a member that is killed is missed after its session timeout, the leader too")
         def _():
             killed = group.members["java-0"]
             killed.kill()
@@ -144,7 +157,7 @@ def eager():
             flowing(group, all_of)
             sound(group)
 
-        @states("range: a member that is silent for its session timeout is removed, and comes back when it can speak")
+        @step(group, "range: a member that is silent for its session timeout is removed, and comes back when it can speak")
         def _():
             for silent in [group.members["librdkafka-0"], group.members["java-0"]]:
                 silent.silence()
@@ -162,14 +175,14 @@ def eager():
                 print(f"# left out, the broker is not ours to end: the broker {how}")
                 continue
 
-            @states(f"range: the broker {how}: the group goes on, no commit is lost, nothing is owned twice")
+            @step(group, f"range: the broker {how}: the group goes on, no commit is lost, nothing is owned twice")
             def _():
                 broker.tell(word, "start")
                 group.settled(all_of)
                 flowing(group, all_of)
                 sound(group)
 
-        @states("range: in the end every record was read, every commit is kept, with its metadata, and the group is empty")
+        @step(group, "range: in the end every record was read, every commit is kept, with its metadata, and the group is empty")
         def _():
             drained(group, flow, gone=[doomed])
             sound(group)
@@ -185,7 +198,7 @@ def cooperative():
     group, flow, all_of = crew("cooperative"), Flow(bootstrap), numbered(topic, 8)
     flow.to(topic, range(8))
     try:
-        @states("cooperative-sticky: a member that joins takes no partition from another that it does not get to keep")
+        @step(group, "cooperative-sticky: a member that joins takes no partition from another that it does not get to keep")
         def _():
             for family in COOPERATIVE:
                 had = {m.name: (m, m.assigned, len(m.revoked)) for m in group.members.values()}
@@ -199,7 +212,7 @@ def cooperative():
             flowing(group, all_of)
             sound(group)
 
-        @states("cooperative-sticky: those who stay keep what they have when one leaves and one is killed")
+        @step(group, "cooperative-sticky: those who stay keep what they have when one leaves and one is killed")
         def _():
             for family, way in [(COOPERATIVE[-1], "leave"), (COOPERATIVE[0], "kill")]:
                 had = {m.name: m.assigned for m in group.members.values()}
@@ -210,7 +223,7 @@ def cooperative():
             flowing(group, all_of)
             sound(group)
 
-        @states("cooperative-sticky: in the end every record was read, every commit is kept, and the group is empty")
+        @step(group, "cooperative-sticky: in the end every record was read, every commit is kept, and the group is empty")
         def _():
             drained(group, flow)
             sound(group)
@@ -229,7 +242,7 @@ def static():
     def join(family, client=None):
         return group.join(family, [topic], session_ms=45_000, instance=f"instance-{family}", name=client)
     try:
-        @states("static members: their group.instance.id is told by describe")
+        @step(group, "static members: their group.instance.id is told by describe")
         def _():
             for family in families:
                 join(family)
@@ -237,7 +250,7 @@ def static():
             expect("instances", sorted(f"instance-{f}" for f in families), sorted(m.group_instance_id for m in group.described().members))
             flowing(group, all_of)
 
-        @states("static members: one that is killed, or closed, and comes back in time has its partitions again, without a rebalance")
+        @step(group, "static members: one that is killed, or closed, and comes back in time has its partitions again, without a rebalance")
         def _():
             for family in families:
                 others = {m.name: len(m.assignments) for m in group.members.values() if m.family != family}
@@ -253,7 +266,7 @@ def static():
             flowing(group, all_of)
             sound(group)
 
-        @states("static members: a second one of the same group.instance.id fences the first")
+        @step(group, "static members: a second one of the same group.instance.id fences the first")
         def _():
             for family in [f for f in families if f in ("java", "librdkafka")]:
                 first = group.members.pop(f"{family}-0")
@@ -265,7 +278,7 @@ def static():
             sound(group)
 
         if broker is not None:
-            @states("static members: the broker is restarted within their session timeout, and the generation stays the same")
+            @step(group, "static members: the broker is restarted within their session timeout, and the generation stays the same")
             def _():
                 generation = {m.name: m.generation for m in group.members.values()}
                 broker.tell("kill", "start")
@@ -274,7 +287,7 @@ def static():
                 expect("generations", generation, {m.name: m.generation for m in group.members.values()})
                 sound(group)
 
-        @states("static members: in the end every record was read and every commit is kept")
+        @step(group, "static members: in the end every record was read and every commit is kept")
         def _():
             drained(group, flow)
             sound(group)
@@ -282,6 +295,7 @@ def static():
         group.end()
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is running is ended first
 started = time.monotonic()
 try:
     for scenario in [eager, cooperative, static]:

@@ -15,6 +15,7 @@ public final class Clients {
             Topics.run(peer);
             Configs.run(peer);
             Cluster.run(peer);
+            Groups.run(peer);
         }
         System.exit(Statements.end());
     }

@@ -5,12 +5,12 @@ import sys
 import threading
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition, errors
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyPartitionAssignor
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.structs import OffsetAndMetadata
 
 BOOTSTRAP, GROUP, NAME, TOPICS, ASSIGNOR, SESSION_MS, INSTANCE = sys.argv[1:8]
-ASSIGNORS = {"range": RangePartitionAssignor, "cooperative-sticky": CooperativeStickyPartitionAssignor}
+ASSIGNORS = {"range": RangePartitionAssignor, "cooperative-sticky": CooperativeStickyAssignor}
 logging.basicConfig(level=logging.WARNING)
 leaving = threading.Event()
 
