@@ -103,7 +103,7 @@ class Crew:
 
     def __init__(self, bootstrap, admin, families, scratch, group):
         self.bootstrap, self.admin, self.families, self.scratch, self.group = bootstrap, admin, families, scratch, group
-        self.members, self.ledger, self.state = {}, Ledger(), "holds"
+        self.members, self.ledger, self.deleted, self.state = {}, Ledger(), set(), "holds"
 
     def join(self, family, topics, assignor="range", session_ms=10_000, instance=None, name=None):
         name = name or f"{family}-{sum(m.family == family for m in self.members.values())}"
@@ -175,6 +175,7 @@ class Flow:
         self._thread.start()
 
     def to(self, topic, numbers):
+        self._producer.list_topics(topic, timeout=PATIENCE_S)  # it may know fewer partitions
         with self._lock:
             self._targets += [(topic, n) for n in numbers]
 
@@ -217,11 +218,19 @@ def create(admin, topic, count):
     led(admin, topic, count)
 
 
+def expect_partitions(admin, topic, count):
+    there = len(admin.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions)
+    if there != count:
+        raise KafkaException(f"{topic} has {there} partitions")
+
+
 def led(admin, topic, count):
     """Kafka's controller answers before the broker leads the partitions."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
+            # Asked for, the metadata are new; list_offsets believes what it learnt of a topic that has grown since.
+            expect_partitions(admin, topic, count)
             answers = admin.list_offsets({TopicPartition(topic, p): OffsetSpec.earliest() for p in range(count)})
             for answer in answers.values():
                 answer.result(PATIENCE_S)

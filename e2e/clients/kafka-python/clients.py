@@ -5,6 +5,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import groups
 import kafka
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition, errors
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
@@ -349,4 +350,5 @@ def cluster():
     expect("the topic is in a log dir", True, of in str(told))
 
 
+groups.run(BOOTSTRAP, admin, topic, send, refused)
 end()
