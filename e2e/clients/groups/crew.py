@@ -37,7 +37,9 @@ class Member:
         self.assigned, self.generation, self.id = None, None, None
         self.assignments, self.revoked, self.lost, self.fenced, self.left = [], [], [], None, False
         self._crew = crew
-        self._errors = open(os.path.join(crew.scratch, f"{crew.group}.{name}.err"), "wb")
+        crew.started += 1
+        self._log = os.path.join(crew.scratch, f"{crew.group}.{crew.started}.{name}")
+        self._errors = open(self._log + ".err", "wb")
         self._process = subprocess.Popen(
             [*crew.families[family], crew.bootstrap, crew.group, name, ",".join(topics), assignor, str(session_ms), instance or "-"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True)
@@ -45,7 +47,7 @@ class Member:
         self._listener.start()
 
     def _listen(self):
-        with open(os.path.join(self._crew.scratch, f"{self._crew.group}.{self.name}.out"), "w") as said:
+        with open(self._log + ".out", "w") as said:
             for line in self._process.stdout:
                 said.write(f"{time.monotonic():.3f} {line}")
                 said.flush()
@@ -81,7 +83,8 @@ class Member:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} did not end within {PATIENCE_S} s") from None
         self._listener.join(PATIENCE_S)
-        self._crew.members.pop(self.name, None)
+        if self._crew.members.get(self.name) is self:
+            del self._crew.members[self.name]
         return code
 
     def kill(self):
@@ -103,7 +106,8 @@ class Crew:
 
     def __init__(self, bootstrap, admin, families, scratch, group):
         self.bootstrap, self.admin, self.families, self.scratch, self.group = bootstrap, admin, families, scratch, group
-        self.members, self.ledger, self.deleted, self.state = {}, Ledger(), set(), "holds"
+        self.members, self.ledger, self.started = {}, Ledger(), 0
+        self.deleted, self.state = set(), "holds"
 
     def join(self, family, topics, assignor="range", session_ms=10_000, instance=None, name=None):
         name = name or f"{family}-{sum(m.family == family for m in self.members.values())}"
@@ -156,6 +160,7 @@ class Crew:
             admin.close()
 
     def end(self):
+        """Whatever is still there."""
         for member in list(self.members.values()):
             member.wake()
             member.kill()

@@ -78,6 +78,12 @@ def sound(of):
             expect(f"the commit of {partition}, {there}, is that acknowledged, {offset}, or newer", True, there is not None and there >= offset)
 
 
+def restarted(word):
+    began = time.monotonic()
+    broker.tell(word, "start")
+    print(f"# the broker is there again after {time.monotonic() - began:.0f} s", flush=True)
+
+
 def flowing(of, partitions):
     """Every partition is read on."""
     seen = {p: of.ledger.reads(p) for p in partitions}
@@ -184,7 +190,7 @@ def eager():
 
             @step(group, f"range: the broker {how}: the group goes on, no commit is lost, nothing is owned twice")
             def _():
-                broker.tell(word, "start")
+                restarted(word)
                 group.settled(all_of)
                 flowing(group, all_of)
                 sound(group)
@@ -278,8 +284,10 @@ def static():
             for family in [f for f in families if f in ("java", "librdkafka")]:
                 first = group.members.pop(f"{family}-0")
                 join(family)
-                first.ended()
-                group.members[f"{family}-0"] = group.members.get(f"{family}-0") or join(family)
+                try:
+                    first.ended()
+                finally:
+                    first.kill()
                 expect(f"{family}: the first was told that it is fenced", True, first.fenced is not None)
                 group.settled(all_of)
             sound(group)
@@ -288,7 +296,7 @@ def static():
             @step(group, "static members: the broker is restarted within their session timeout, and the generation stays the same")
             def _():
                 generation = {m.name: m.generation for m in group.members.values()}
-                broker.tell("kill", "start")
+                restarted("kill")
                 group.settled(all_of)
                 flowing(group, all_of)
                 expect("generations", generation, {m.name: m.generation for m in group.members.values()})

@@ -1,4 +1,5 @@
 """A member of a group that says what happens to it; groups/crew.py tells what it is called with and what the lines mean."""
+import os
 import struct
 import sys
 import threading
@@ -44,6 +45,13 @@ def lost(_, partitions):
     consumer.incremental_unassign(partitions) if COOPERATIVE else consumer.unassign()
 
 
+def refused(error):
+    if error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID:
+        say("fenced", error.name())
+        os._exit(3)  # closing would wait for a group that does not want it
+    say("refused", error.name())
+
+
 settings = {"bootstrap.servers": BOOTSTRAP, "group.id": GROUP, "client.id": NAME, "partition.assignment.strategy": ASSIGNOR,
             "session.timeout.ms": int(SESSION_MS), "heartbeat.interval.ms": 1000, "topic.metadata.refresh.interval.ms": 2000,
             "metadata.max.age.ms": 6000, "auto.offset.reset": "earliest", "enable.auto.commit": False, "log.connection.close": False}
@@ -57,10 +65,7 @@ while not leaving.is_set():
     if message is None:
         continue
     if message.error():
-        if message.error().fatal() or message.error().code() == KafkaError.FENCED_INSTANCE_ID:
-            say("fenced", message.error().name())
-            sys.exit(3)
-        say("refused", message.error().name())
+        refused(message.error())
         continue
     now, topic, partition, offset = generation(), message.topic(), message.partition(), message.offset()
     say("read", now, topic, partition, offset, offset)
@@ -68,6 +73,6 @@ while not leaving.is_set():
         consumer.commit(offsets=[TopicPartition(topic, partition, offset + 1, "by " + NAME)], asynchronous=False)
         say("committed", now, topic, partition, offset + 1)
     except KafkaException as refusal:
-        say("refused", refusal.args[0].name())
+        refused(refusal.args[0])
 consumer.close()
 say("left")
