@@ -184,11 +184,6 @@ class Flow:
         with self._lock:
             self._targets += [(topic, n) for n in numbers]
 
-    def no_more_to(self, topic):
-        with self._lock:
-            self._targets = [t for t in self._targets if t[0] != topic]
-        self._producer.flush(PATIENCE_S)
-
     def _told(self, error, message):
         if error:
             self.failures.append(error.str())

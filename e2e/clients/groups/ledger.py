@@ -46,7 +46,7 @@ class Ledger:
             found = []
             for partition, starts in self._starts.items():
                 for (generation, owner), first in starts.items():
-                    known = max((o for g, o in self._commits[partition] if NO_GENERATION < g < generation), default=0)
+                    known = max((o for g, o in self._commits.get(partition, ()) if NO_GENERATION < g < generation), default=0)
                     if first < known:
                         found.append(f"{owner} read {partition} from {first} in generation {generation}, when {known} had been committed")
             return found
@@ -54,8 +54,8 @@ class Ledger:
     def unread(self, ends):
         """Records nobody read, of those that were acknowledged to the producer."""
         with self._lock:
-            return {p: missing for p, end in ends.items() if (missing := sorted(set(range(end)) - self._read[p])[:10])}
+            return {p: missing for p, end in ends.items() if (missing := sorted(set(range(end)) - self._read.get(p, set()))[:10])}
 
     def reads(self, partition):
         with self._lock:
-            return len(self._read[partition])
+            return len(self._read.get(partition, ()))

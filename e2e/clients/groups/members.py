@@ -114,7 +114,9 @@ def eager():
     create(admin, doomed, 2)
     group, flow, all_of = crew("range"), Flow(bootstrap), numbered(orders, 6) | numbered(doomed, 2)
     flow.to(orders, range(6))
-    flow.to(doomed, range(2))
+    # A producer of its own: one that knows a topic makes it again.
+    ending = Flow(bootstrap, per_second=10)
+    ending.to(doomed, range(2))
     try:
         @step(group, "range: clients of all families share the partitions, whichever comes when")
         def _():
@@ -138,7 +140,7 @@ def eager():
 
         @step(group, "range: a topic that is deleted leaves the group, and its commits go with it")
         def _():
-            flow.no_more_to(doomed)
+            ending.stop()
             group.deleted.add(doomed)
             (future,) = admin.delete_topics([doomed]).values()
             future.result(PATIENCE_S)
