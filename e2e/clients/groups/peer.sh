@@ -4,6 +4,12 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../peers/peers.sh"
 peer=$1 dir=$2
+# A topic that is deleted stays so, whoever asks for it.
+eval "shared_$(declare -f settings)"
+settings() {
+    shared_settings "$@"
+    echo auto.create.topics.enable=false
+}
 trap stop_peer EXIT
 trap 'exit 130' INT TERM
 kafka_jars >&2
