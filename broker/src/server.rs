@@ -25,6 +25,9 @@ const MEMORY_BYTES: usize = 64 << 20;
 /// How long an end waits for requests that were begun; long polls are cut short by it.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long clients are kept waiting for the partitions to be led. One that cannot be is not worth more.
+const SETTLING: Duration = Duration::from_secs(2);
+
 /// How long a new broker waits for its metadata to have a leader, which is itself.
 const METADATA_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -102,6 +105,9 @@ impl Server {
             &tasks,
         )
         .await;
+        replicas
+            .settled(tokio::time::Instant::now() + SETTLING)
+            .await;
         let groups = Groups::start(replicas.clone(), &config, stop.clone(), &tasks);
         let limits = Arc::new(limits(&config));
         let broker = Arc::new(Broker::new(BrokerParts {

@@ -193,7 +193,7 @@ fn a_broker_goes_on_without_a_directory_but_not_without_that_of_the_metadata() {
         !broker.lines_with(failed).is_empty()
     });
     assert!(broker.lines_with(failed)[0].contains(&partitions));
-    assert!(!client.is_led("t"), "it is offline");
+    wait_until("it to be offline", || !client.is_led("t"));
     assert!(broker.is_running());
 
     client.send(7, &new_topic("u"));

@@ -5,7 +5,6 @@ use crate::api::Broker;
 use crate::group::Name;
 use crate::group::offsets::Topics;
 use crate::metrics::{OTHER, table};
-use crate::partition::Role;
 use crate::replicas::Hosting;
 use std::collections::BTreeMap;
 
@@ -52,7 +51,7 @@ fn lag(lags: &mut BTreeMap<(Name, Name), u64>, hosting: &Hosting, group: &Name, 
         };
         for (index, committed) in partitions {
             let positions = topic.partition(*index).map(|handle| handle.positions());
-            let Some(positions) = positions.filter(|one| one.role == Role::Leader) else {
+            let Some(positions) = positions.filter(|one| one.leads()) else {
                 continue;
             };
             // What was deleted before it was read will never be.

@@ -5,7 +5,6 @@ use super::topics::epoch;
 use super::{Call, Reply, code, text};
 use crate::config::topic_name;
 use crate::metadata::{Image, Topic};
-use crate::partition::Role;
 use crate::replicas::Hosting;
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::metadata_request::MetadataRequestTopic;
@@ -198,7 +197,7 @@ impl Answer<'_> {
         let handle = hosted.and_then(|hosted| hosted.partition(index));
         let healthy = handle.filter(|handle| handle.fault().is_none());
         match healthy.map(|handle| handle.positions()) {
-            Some(positions) if positions.role == Role::Leader => {
+            Some(positions) if positions.leads() => {
                 response.leader_id = BrokerId(self.broker_id);
                 response.leader_epoch = epoch(&positions);
                 response.isr_nodes = ids(replicas);

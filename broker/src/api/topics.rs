@@ -5,7 +5,7 @@ use super::refusal::Refused;
 use crate::config::topic_name;
 use crate::engine;
 use crate::metadata::{Command, NewTopic, Output, Placement, Topic};
-use crate::partition::{Positions, Role};
+use crate::partition::Positions;
 use crate::replicas::{HostedTopic, Hosting};
 use millrace_wire::ErrorCode;
 use millrace_wire::uuid::{self, Uuid};
@@ -73,7 +73,7 @@ pub fn led(topic: &Arc<HostedTopic>, partition: i32, client_epoch: i32) -> Resul
     if handle.fault().is_some() {
         return Err(ErrorCode::KafkaStorageError);
     }
-    if positions.role != Role::Leader {
+    if !positions.leads() {
         return Err(ErrorCode::NotLeaderOrFollower);
     }
     Ok(Led {

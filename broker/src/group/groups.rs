@@ -8,7 +8,7 @@ use super::placement::partition_of;
 use super::settings::Settings;
 use crate::config::BrokerConfig;
 use crate::engine;
-use crate::partition::{Mark, Positions, Role};
+use crate::partition::{Mark, Positions};
 use crate::replicas::{HostedTopic, Replicas};
 use crate::storage::ids::Offset;
 use millrace_wire::ErrorCode;
@@ -152,7 +152,7 @@ impl Groups {
         let handle = topic.partition(partition);
         let led = handle.and_then(|handle| {
             let positions = handle.positions();
-            let is_led = positions.role == Role::Leader && !handle.is_offline();
+            let is_led = positions.leads() && !handle.is_offline();
             is_led.then_some((handle, positions))
         });
         let mut slots = self.lock();

@@ -35,9 +35,17 @@ pub struct Positions {
     pub log_end: Offset,
     pub role: Role,
     pub term: u64,
+    /// It leads, and knows of everything that was ever acknowledged that it is committed. A leader that has just come to lead
+    /// does not: its high watermark may lie below what consumers have read.
+    pub is_current: bool,
 }
 
 impl Positions {
+    /// Whether clients are served.
+    pub fn leads(&self) -> bool {
+        self.role == Role::Leader && self.is_current
+    }
+
     /// Of the leader of this term, known or not; -1 before there was any.
     pub fn leader_epoch(&self) -> i32 {
         leader_epoch_of(self.term).unwrap_or(-1)

@@ -12,9 +12,10 @@ pub use effective::Effective;
 pub use topic::{HostedTopic, Hosting};
 
 use crate::config::BrokerConfig;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::metadata;
 use crate::metrics::Metrics;
+use crate::partition::Role;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,6 +24,9 @@ use tokio_util::task::TaskTracker;
 
 /// How long a step that failed rests: a full disk is not worth more than a line a second.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a broker that starts looks whether it leads already.
+const SETTLING: Duration = Duration::from_millis(5);
 
 #[derive(Clone)]
 pub struct Replicas {
@@ -71,6 +75,23 @@ impl Replicas {
     /// The topics as of now.
     pub fn hosting(&self) -> Arc<Hosting> {
         self.hosting.borrow().clone()
+    }
+
+    /// Returns when this broker serves all that it leads, or at `deadline`: clients that come sooner would be sent away.
+    pub async fn settled(&self, deadline: tokio::time::Instant) {
+        loop {
+            let hosting = self.hosting();
+            let handles = hosting.topics.values().flat_map(|topic| &topic.partitions);
+            let is_under_way = |handle: &engine::Handle| {
+                let positions = handle.positions();
+                let follows = matches!(positions.role, Role::Follower { .. });
+                !positions.leads() && !follows && !handle.is_offline()
+            };
+            if !handles.flatten().any(is_under_way) || tokio::time::Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep(SETTLING).await;
+        }
     }
 
     pub fn engine(&self) -> &Arc<Engine> {

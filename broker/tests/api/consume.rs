@@ -194,3 +194,23 @@ async fn a_restart_keeps_topics_settings_and_records() {
     let code = client.describe("deleted").await.error_code;
     assert_eq!(error(code), ErrorCode::UnknownTopicOrPartition);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_tells_no_consumer_that_its_offset_is_out_of_range() {
+    let broker = Broker::start(&[]).await;
+    let mut client = broker.connect().await;
+    client.topic("t", 9, &[]).await;
+    for partition in 0..9 {
+        client.fill("t", partition, 3).await;
+    }
+    let broker = broker.restart().await;
+    let mut client = broker.connect().await;
+    for partition in 0..9 {
+        for offset in [3, 2] {
+            let fetched = client.fetch("t", partition, offset).await;
+            assert_eq!(error(fetched.error_code), ErrorCode::None, "{fetched:?}");
+            assert_eq!(fetched.high_watermark, 3);
+        }
+        assert_eq!(client.offset("t", partition, -1).await.offset, 3);
+    }
+}

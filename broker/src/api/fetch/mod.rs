@@ -68,14 +68,14 @@ async fn fetch(
 ) -> Vec<Part> {
     loop {
         let hosting = call.broker.replicas.hosting();
-        let (partitions, refused) = look_up(&hosting, wanted, limits);
+        let (partitions, is_useless) = look_up(&hosting, wanted, limits);
         let available: u64 = partitions
             .iter()
             .map(|partition| partition.readable_bytes(limits))
             .sum();
         let is_late = Instant::now() >= deadline || call.broker.stopping.is_cancelled();
         if is_late
-            || refused
+            || is_useless
             || wanted.is_empty()
             || available >= min_bytes.min(limits.max_bytes)
             || available > 0 && min_bytes <= 1
@@ -91,14 +91,15 @@ async fn fetch(
     }
 }
 
-/// Every partition that is wanted, in the request's order, and whether one is refused or diverges.
+/// Every partition that is wanted, in the request's order, and whether waiting is of no use.
 fn look_up(hosting: &Hosting, wanted: &[Wanted], limits: &Limits) -> (Vec<Partition>, bool) {
     let partitions: Vec<Partition> = wanted
         .iter()
         .map(|wanted| Partition::look_up(hosting, wanted, limits))
         .collect();
-    let refused = partitions.iter().any(Partition::must_answer);
-    (partitions, refused)
+    let is_useless = partitions.iter().any(Partition::must_answer)
+        || !partitions.iter().any(Partition::is_readable);
+    (partitions, is_useless)
 }
 
 /// Returns when one of them has more than now, when its leader changes, or at `deadline`.

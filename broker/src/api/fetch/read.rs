@@ -67,8 +67,8 @@ impl Partition {
                     end,
                 },
                 Ok(None)
-                    if offset < led.positions.log_start
-                        || offset > led.positions.high_watermark =>
+                    // What is not committed yet is there, and waited for.
+                    if offset < led.positions.log_start || offset > led.positions.log_end =>
                 {
                     State::Refused(ErrorCode::OffsetOutOfRange)
                 }
@@ -83,9 +83,18 @@ impl Partition {
         }
     }
 
-    /// Whether there is something to say that more records would not change.
+    /// Whether there is something to say that more records would not change. As in Kafka, that nothing is known of a
+    /// partition can wait until there is something to say of others: clients ask again for topics that were deleted.
     pub fn must_answer(&self) -> bool {
-        !matches!(self.state, State::Readable(_))
+        match &self.state {
+            State::Refused(ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition) => false,
+            State::Refused(_) | State::Diverges { .. } => true,
+            State::Readable(_) => false,
+        }
+    }
+
+    pub fn is_readable(&self) -> bool {
+        matches!(self.state, State::Readable(_))
     }
 
     /// About how many bytes could be read: exactly as many as there are would take the read itself.

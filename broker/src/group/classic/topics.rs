@@ -20,6 +20,10 @@ impl ClassicGroup {
         if !self.is_of_consumers() {
             return None;
         }
+        // Who is not there reads nothing.
+        if self.members.is_empty() {
+            return Some(BTreeSet::new());
+        }
         self.protocol.as_ref()?;
         let mut topics = BTreeSet::new();
         for member in self.members.values() {

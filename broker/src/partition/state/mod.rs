@@ -60,6 +60,7 @@ impl Partition {
                 log_end: committed.high_watermark,
                 role: Role::Leaderless,
                 term: 0,
+                is_current: false,
             },
             committed.epochs.clone(),
             committed.aborted.clone(),
@@ -141,14 +142,19 @@ impl Partition {
         self.view.publish(|positions| {
             positions.role = role;
             positions.term = term;
+            positions.is_current = false;
             // A deposed leader's log still holds its tail; storage says when raft has cut it.
             positions.log_end = log_end.unwrap_or(positions.log_end);
         });
     }
 
-    fn publish_committed(&self) {
+    /// After an entry of this term was applied.
+    fn publish_committed(&self, term: u64) {
         let log_end = self.tail.as_ref().map(|tail| tail.log_end);
+        // The first entry of a leader's own term is committed: so is everything before it.
+        let is_of_leader = self.tail.as_ref().is_some_and(|tail| tail.term == term);
         self.view.publish(|positions| {
+            positions.is_current |= is_of_leader;
             positions.log_start = self.committed.log_start;
             positions.last_stable = self.committed.last_stable();
             positions.high_watermark = self.committed.high_watermark;
@@ -253,7 +259,7 @@ impl StateMachine for Partition {
         for aborted in changes.aborted {
             self.view.publish_abort(aborted);
         }
-        self.publish_committed();
+        self.publish_committed(entry.term);
         Ok(())
     }
 
