@@ -171,13 +171,18 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
     config.apply(&properties)?;
     let group = args.value("group")?.or(properties.get("group.id"));
     let consumer = match (what.following(), group) {
-        // Kafka's tool assigns a partition by hand, too, and commits nothing then.
         (Some(following), Some(group)) => {
             let mut member = GroupConfig::new(group);
             member.apply(&properties)?;
             Source::member(client, config, member, following)
         }
-        (_, _) => {
+        // Nobody must believe that offsets are committed when they are not.
+        (None, Some(group)) => {
+            return Err(Failure::plain(format!(
+                "group {group}: a partition of one's own choice is read without commits; leave out the group or --partition"
+            )));
+        }
+        (_, None) => {
             let mut consumer = Consumer::new(client.clone(), config);
             what.start(&client, &mut consumer).await?;
             Source::alone(consumer)
@@ -397,6 +402,7 @@ async fn consume(
         }
         if out.flush().is_err() {
             eprintln!("Unable to write to standard out, closing consumer.");
+            consumer.return_unread(&records);
             break;
         }
     }

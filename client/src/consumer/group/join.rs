@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// The first version in which a member is given its id before it is waited for (KIP-394).
 const FIRST_VERSION: i16 = 4;
@@ -53,6 +53,9 @@ impl Joining {
                 Err(error) => error,
             };
             debug!(group = self.link.group(), %error, "not in the group yet");
+            if let Error::Connect { .. } = error {
+                warn!("{error}; trying again");
+            }
             self.link.heed(&error).await;
             match error.code() {
                 // The id that the coordinator chose was taken over already.

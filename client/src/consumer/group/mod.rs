@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, warn};
 
 /// How long a poll may not look at what the heartbeats have learned.
@@ -177,7 +177,7 @@ impl GroupConsumer {
         let failure = {
             let mut inner = self.standing.inner();
             inner.polled_at = Instant::now();
-            inner.failure.take()
+            inner.failure.clone()
         };
         if let Some(error) = failure {
             self.give_up_partitions();
@@ -186,7 +186,9 @@ impl GroupConsumer {
         match timeout_at(until, self.look_at_topics()).await {
             Ok(Ok(())) | Err(_) => {}
             Ok(Err(error)) if error.is_retriable() => {
-                debug!(%error, "cannot look at the topics");
+                warn!("{error}; trying again");
+                let pause = self.client.config().retry_backoff_max;
+                sleep_until(until.min(Instant::now() + pause)).await;
             }
             Ok(Err(error)) => return Err(error),
         }
@@ -263,7 +265,7 @@ impl GroupConsumer {
         let after = self.client.config().request_timeout;
         let closing = async {
             let committed = match self.config.auto_commit {
-                Some(_) if !self.standing.inner().is_lost => self.commit().await,
+                Some(_) if !self.standing.inner().is_lost => self.commit_at_last().await,
                 _ => Ok(()),
             };
             self.heartbeats.shutdown().await;
@@ -283,6 +285,22 @@ impl GroupConsumer {
                 after,
             })
         })
+    }
+
+    /// Again while the coordinator cannot be reached, as long as its caller waits.
+    async fn commit_at_last(&mut self) -> Result<(), Error> {
+        for attempt in 0.. {
+            match self.commit().await {
+                Err(error)
+                    if error.is_retriable()
+                        && error.code() != Some(ErrorCode::RebalanceInProgress) =>
+                {
+                    sleep(self.client.config().backoff(attempt)).await;
+                }
+                done => return done,
+            }
+        }
+        Ok(())
     }
 
     async fn commit_if_due(&mut self) -> Result<(), Error> {
