@@ -52,7 +52,8 @@ def run(admin, topic, send, consumer, poll, result, refused):
     @states("groups: metadata beyond offset.metadata.max.bytes is refused")
     def _():
         of, group = topic("long"), name("librdkafka", "group")
-        commit(group, [TopicPartition(of, 0, 1, "m" * 4096)])
+        # Not 4096: confluent-kafka 2.16.1 sends one byte more than it is given.
+        commit(group, [TopicPartition(of, 0, 1, "m" * 4095)])
         refused("OFFSET_METADATA_TOO_LARGE", lambda: commit(group, [TopicPartition(of, 0, 2, "m" * 4097)]))
         expect("offset", {0: 1}, committed(group))
 
