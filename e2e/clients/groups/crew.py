@@ -24,7 +24,7 @@ from kafka import KafkaAdminClient
 
 from ledger import Ledger
 
-PATIENCE_S = 90
+PATIENCE_S = 150
 
 
 def partitions(text):
