@@ -195,7 +195,7 @@ def eager():
 
         for how, word in [("is restarted", "stop"), ("is killed", "kill")]:
             if broker is None:
-                print(f"# left out, the broker is not ours to end: the broker {how}")
+                print(f"# left out, for the broker is not ours to end: the broker {how}")
                 continue
 
             @step(group, f"range: the broker {how}: the group goes on, no commit is lost, nothing is owned twice")
@@ -263,7 +263,7 @@ def static():
     families = [f for f in COOPERATIVE]
 
     def join(family, client=None):
-        return group.join(family, [topic], session_ms=45_000, instance=f"instance-{family}", name=client)
+        return group.join(family, [topic], session_ms=120_000, instance=f"instance-{family}", name=client)
     try:
         @step(group, "static members: their group.instance.id is told by describe")
         def _():
