@@ -16,6 +16,8 @@ use millrace_wire::messages::{
 use millrace_wire::{ErrorCode, uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// From here on a request asks for many keys (KIP-699).
 const BATCHED: i16 = 4;
@@ -24,6 +26,10 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 const SHARE_SINCE: i16 = 6;
+
+/// How long a client is kept waiting for its coordinator to lead, and how often that is looked at.
+const LED_PATIENCE: Duration = Duration::from_secs(2);
+const LOOKING: Duration = Duration::from_millis(2);
 
 /// No broker: an id and a port of -1, and no host.
 const NOBODY: i32 = -1;
@@ -80,8 +86,14 @@ async fn find(call: &Call, key_type: i8, key: &str) -> Result<MetadataResponseBr
     }
     let topic = offsets_topic(&call.broker).await?;
     let partition = placement::partition_of(key, topic.partitions.len());
-    // The one broker that there is leads what it can lead.
-    topics::led(&topic, partition, -1).map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+    // The one broker that there is leads what it can lead: soon, where the topic was just made.
+    let deadline = Instant::now() + LED_PATIENCE;
+    while topics::led(&topic, partition, -1).is_err() {
+        if Instant::now() >= deadline {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        tokio::time::sleep(LOOKING).await;
+    }
     let brokers = super::metadata::brokers(&call.broker.metadata.image(), &call.caller.listener);
     let mut brokers = brokers.into_iter();
     brokers

@@ -17,6 +17,9 @@ use tokio::time::Instant;
 /// How long who made a topic waits for its replicas. They come without him, too.
 pub const REPLICAS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// And how long, at most, for them to be led.
+const LEADERS_PATIENCE: Duration = Duration::from_millis(250);
+
 /// How many partitions one request may make, as in Kafka.
 pub const MAX_PARTITIONS_PER_REQUEST: u64 = 10_000;
 
@@ -139,6 +142,9 @@ impl Broker {
         if tokio::time::timeout_at(deadline, caught_up).await.is_err() {
             tracing::warn!("replicas are not made or deleted yet; that goes on");
         }
+        // Most clients write to a topic as soon as they are told of it.
+        let deadline = deadline.min(Instant::now() + LEADERS_PATIENCE);
+        self.replicas.settled(deadline).await;
     }
 }
 
