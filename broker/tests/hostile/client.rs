@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use millrace_client::address::Address;
-use millrace_client::admin::NewTopic;
-use millrace_client::consumer::{Consumer, ConsumerConfig, Start};
+use millrace_client::admin::{NewTopic, OffsetSpec};
+use millrace_client::consumer::{Consumer, ConsumerConfig, Isolation, Start};
 use millrace_client::producer::{Producer, ProducerConfig, ProducerRecord};
 use millrace_client::{ClientConfig, TopicPartition};
 use std::net::SocketAddr;
@@ -32,10 +32,15 @@ impl Client {
         };
         client.topic(TOPIC).await;
         let partition = TopicPartition::new(TOPIC, 0);
-        client.consumer.assign([(partition, Start::Latest)]);
-        // Its position is looked up now, before there is anything to read.
-        let found = client.consumer.poll(Duration::ZERO).await;
-        assert!(found.expect("it can be asked").is_empty());
+        // Looked up now, before there is anything to read; a topic that was just made may take a moment.
+        let asked = [(partition.clone(), OffsetSpec::Latest)];
+        let found = client
+            .client
+            .list_offsets(&asked, Isolation::ReadUncommitted);
+        let mut found = found.await.expect("an answer");
+        let end = found.remove(&partition).expect("it was asked for");
+        let end = Start::Offset(end.expect("it is led").offset);
+        client.consumer.assign([(partition, end)]);
         client
     }
 
