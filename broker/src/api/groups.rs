@@ -1,6 +1,6 @@
 //! What the apis of groups have in common.
 
-use super::topics::{self};
+use super::topics;
 use super::{Call, text};
 use crate::group::Name;
 use crate::group::classic::Client;

@@ -36,15 +36,12 @@ pub async fn handle(call: &Call, request: OffsetCommitRequest) -> Reply<OffsetCo
             entry.partition_index = one.partition_index;
             match &found {
                 Err(error) => entry.error_code = error.code(),
-                Ok((_, count))
+                Ok((name, count))
                     if usize::try_from(one.partition_index).is_ok_and(|at| at < *count) =>
                 {
                     places.push((response.topics.len(), answer.partitions.len()));
                     partitions.push(CommitPartition {
-                        topic: found
-                            .as_ref()
-                            .map(|(name, _)| name.clone())
-                            .unwrap_or_default(),
+                        topic: name.clone(),
                         topic_id: topic.topic_id,
                         partition: one.partition_index,
                         offset: one.committed_offset,

@@ -94,12 +94,6 @@ struct Inner {
 #[derive(Clone, Default)]
 struct Barrier(Option<watch::Receiver<Outcome>>);
 
-/// A place in the queue of those who wait for an answer.
-pub struct Waiter {
-    pub ticket: Ticket,
-    answer: oneshot::Receiver<(Answer, Barrier)>,
-}
-
 pub struct CoordinatorParts {
     pub handle: engine::Handle,
     pub term: u64,
@@ -148,17 +142,17 @@ impl Coordinator {
         &self,
         step: impl FnOnce(&mut Machine, Now, &mut Effects, Ticket),
     ) -> Result<Answer, ErrorCode> {
-        let (waiter, _) = self.take(|inner, now, effects| {
+        let (answer, _) = self.take(|inner, now, effects| {
             let ticket = Ticket(inner.next_ticket);
             inner.next_ticket += 1;
             let (sender, answer) = oneshot::channel();
             inner.waiting.insert(ticket, sender);
             step(&mut inner.machine, now, effects, ticket);
-            Waiter { ticket, answer }
+            answer
         });
         // A coordinator that is given up drops who waits.
         let gone = ErrorCode::NotCoordinator;
-        let (answer, barrier) = waiter.answer.await.map_err(|_| gone)?;
+        let (answer, barrier) = answer.await.map_err(|_| gone)?;
         self.pass(barrier).await?;
         Ok(answer)
     }

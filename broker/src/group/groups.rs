@@ -112,7 +112,7 @@ impl Groups {
             return Ok(Vec::new());
         };
         let mut all = Vec::new();
-        for partition in 0..i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX) {
+        for partition in partitions(&topic) {
             match self.at(&topic, partition).await {
                 Ok(coordinator) => all.push(coordinator),
                 Err(ErrorCode::NotCoordinator) => {}
@@ -258,7 +258,7 @@ impl Groups {
     /// Reads what this broker has come to lead, and lets go of what it does not lead any more.
     fn look(&self) {
         if let Some(topic) = self.topic() {
-            for partition in 0..i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX) {
+            for partition in partitions(&topic) {
                 self.ensure(&topic, partition);
             }
         }
@@ -297,6 +297,10 @@ impl Groups {
             }
         }
     }
+}
+
+fn partitions(topic: &HostedTopic) -> std::ops::Range<i32> {
+    0..i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)
 }
 
 /// What is needed to read a partition.

@@ -13,4 +13,5 @@ pub mod response_decoder;
 pub mod rows;
 pub mod wire_batch;
 
+mod decoder;
 mod golden;

@@ -1,31 +1,14 @@
-//! The first two bytes are an api key and a version, the others a body: it is refused, or read and written again so that it
-//! is read as the same.
+//! Bodies of requests.
 
-use crate::golden;
-use bytes::{Bytes, BytesMut};
-use millrace_wire::messages::traits::{Decodable, Encodable};
-use millrace_wire::{ApiKey, Error, decode_request, for_each_api, messages};
+use crate::decoder::{self, one};
+use millrace_wire::{ApiKey, decode_request, for_each_api, messages};
 
 pub fn run(input: &[u8]) -> bool {
-    let Some((&[key, version], body)) = input.split_first_chunk() else {
-        return false;
-    };
-    match ApiKey::try_from(i16::from(key)) {
-        Ok(api) => any(api, i16::from(version), body),
-        Err(_) => false,
-    }
+    decoder::run(input, any)
 }
 
-/// One of each version, with all its fields filled.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let filled = golden::messages().filter(|words| words[1] == "request" && words[2] == "fill");
-    let seed = |words: Vec<&str>| {
-        let mut seed = vec![golden::number(words[0]), golden::number(words[3])];
-        // The line of an empty message ends before it.
-        seed.extend(golden::bytes(words.get(4).unwrap_or(&"")));
-        seed
-    };
-    filled.map(seed).collect()
+    decoder::seeds("request")
 }
 
 macro_rules! apis {
@@ -40,29 +23,3 @@ macro_rules! apis {
 }
 
 for_each_api!(apis);
-
-fn one<M: Encodable + Decodable>(
-    read: fn(&mut Bytes, i16) -> Result<M, Error>,
-    version: i16,
-    body: &[u8],
-) -> bool {
-    let message = match read(&mut Bytes::copy_from_slice(body), version) {
-        Ok(message) => message,
-        Err(Error::Unreadable { reason, .. }) => panic!("passed the checker: {reason}"),
-        Err(_) => return false,
-    };
-    let written = write(&message, version);
-    let again = read(&mut written.clone(), version).expect("what is written can be read");
-    // Not the messages: a NaN does not equal itself.
-    assert_eq!(write(&again, version), written);
-    true
-}
-
-fn write(message: &impl Encodable, version: i16) -> Bytes {
-    let mut bytes = BytesMut::new();
-    message
-        .encode(&mut bytes, version)
-        .expect("what is read can be written");
-    assert_eq!(message.compute_size(version).expect("a size"), bytes.len());
-    bytes.freeze()
-}

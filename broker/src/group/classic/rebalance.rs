@@ -1,6 +1,5 @@
 //! From one generation to the next.
 
-use super::join::session_ms;
 use super::state::{ClassicGroup, FirstRebalance, State};
 use crate::group::effects::Synced;
 use crate::group::{Name, Scene};
@@ -153,33 +152,30 @@ impl ClassicGroup {
             if self.is_leader(&id) {
                 answer.members = members.clone();
             }
-            let session = self.session(&id);
             let Some(member) = self.members.get_mut(&id) else {
                 continue;
             };
             member.is_new = false;
-            let due_ms = scene.now.clock_ms + session_ms(member.session_timeout_ms);
             if let Some(ticket) = member.joining.take() {
                 scene.effects.joined(ticket, answer);
-                scene.timers.set(session, due_ms);
+                self.heard(scene, &id);
             }
             self.pending_syncs.insert(id);
         }
     }
 
     pub(super) fn refuse_syncs(&mut self, scene: &mut Scene<'_>, error: ErrorCode) {
+        let mut waiting = Vec::new();
         for member in self.members.values_mut() {
             member.assignment = Bytes::new();
             if let Some(ticket) = member.syncing.take() {
-                scene.effects.synced(ticket, Synced::failed(error));
-                // It was heard by waiting until now.
-                let due_ms = scene.now.clock_ms + session_ms(member.session_timeout_ms);
-                let (group, member) = (self.id.clone(), member.id.clone());
-                scene.timers.set(
-                    crate::group::timers::Timer::Session { group, member },
-                    due_ms,
-                );
+                waiting.push((member.id.clone(), ticket));
             }
+        }
+        for (id, ticket) in waiting {
+            scene.effects.synced(ticket, Synced::failed(error));
+            // It was heard by waiting until now.
+            self.heard(scene, &id);
         }
     }
 

@@ -1,6 +1,5 @@
 //! Static members (KIP-345): an instance that comes back takes the place that it had, and nobody rebalances for it.
 
-use super::join::session_ms;
 use super::state::{ClassicGroup, State};
 use super::{Join, Member};
 use crate::group::effects::{Joined, Synced};
@@ -27,11 +26,10 @@ impl ClassicGroup {
             self.instances.insert(instance.clone(), new_id.clone());
         }
         member.id = new_id.clone();
-        let due_ms = scene.now.clock_ms + session_ms(join.session_timeout_ms);
         self.members.insert(new_id.clone(), member);
         let (ticket, can_skip) = (join.ticket, join.can_skip_assignment);
         self.renew(scene, &new_id, join);
-        scene.timers.set(self.session(&new_id), due_ms);
+        self.heard(scene, &new_id);
         match self.state {
             // What it says in the protocol is not compared: consumers say there what they own, and one that is back owns
             // nothing.
