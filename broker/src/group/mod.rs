@@ -8,7 +8,9 @@
 //! **Architecture invariant:** the machine changes at once, and no answer leaves before the records that came with it, or
 //! before it, are committed. If an append fails, the machine is thrown away and read again from the log.
 
+pub mod catalog;
 pub mod classic;
+pub mod consumer;
 pub mod coordinator;
 pub mod effects;
 mod groups;

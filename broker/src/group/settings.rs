@@ -1,6 +1,10 @@
 //! What of the broker's configuration the rules go by.
 
+use super::Name;
+use super::consumer::assignor::Assignor;
 use crate::config::BrokerConfig;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -16,6 +20,74 @@ pub struct Settings {
     pub max_offset_metadata_bytes: usize,
     /// How long offsets outlive their group.
     pub offsets_retention_ms: i64,
+    pub consumer: ConsumerSettings,
+    /// Of groups that have settings of their own.
+    pub own: Arc<HashMap<Name, OwnSettings>>,
+}
+
+/// Of consumer groups (KIP-848).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerSettings {
+    /// Members of a group.
+    pub max_size: usize,
+    pub pace: Pace,
+    /// The first one is for groups whose members have no wish.
+    pub assignors: Vec<Assignor>,
+    pub migration: MigrationPolicy,
+}
+
+/// How fast a consumer group goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long a member may be silent.
+    pub session_timeout_ms: u32,
+    /// How often a member is asked to speak.
+    pub heartbeat_interval_ms: u32,
+    /// Between two decisions on who reads what.
+    pub assignment_interval_ms: u32,
+}
+
+/// `group.consumer.migration.policy`: whether a group may go from one protocol to the other while it is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    Disabled,
+    Upgrade,
+    Downgrade,
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    pub fn named(name: &str) -> Option<MigrationPolicy> {
+        match name.to_ascii_lowercase().as_str() {
+            "disabled" => Some(MigrationPolicy::Disabled),
+            "upgrade" => Some(MigrationPolicy::Upgrade),
+            "downgrade" => Some(MigrationPolicy::Downgrade),
+            "bidirectional" => Some(MigrationPolicy::Bidirectional),
+            _ => None,
+        }
+    }
+
+    pub fn may_upgrade(self) -> bool {
+        matches!(
+            self,
+            MigrationPolicy::Upgrade | MigrationPolicy::Bidirectional
+        )
+    }
+
+    pub fn may_downgrade(self) -> bool {
+        matches!(
+            self,
+            MigrationPolicy::Downgrade | MigrationPolicy::Bidirectional
+        )
+    }
+}
+
+/// What was set on one group; the rest is the broker's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnSettings {
+    pub session_timeout_ms: Option<u32>,
+    pub heartbeat_interval_ms: Option<u32>,
+    pub assignment_interval_ms: Option<u32>,
 }
 
 /// Kafka's, which has no setting for it.
@@ -32,6 +104,38 @@ impl Settings {
             new_member_join_timeout_ms: NEW_MEMBER_JOIN_TIMEOUT_MS,
             max_offset_metadata_bytes: natural(config.offset_metadata_max_bytes) as usize,
             offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
+            consumer: ConsumerSettings::default(),
+            own: Arc::default(),
+        }
+    }
+
+    /// How fast this group goes.
+    pub fn pace(&self, group: &str) -> Pace {
+        let own = self.own.get(group).copied().unwrap_or_default();
+        let all = self.consumer.pace;
+        Pace {
+            session_timeout_ms: own.session_timeout_ms.unwrap_or(all.session_timeout_ms),
+            heartbeat_interval_ms: own
+                .heartbeat_interval_ms
+                .unwrap_or(all.heartbeat_interval_ms),
+            assignment_interval_ms: own
+                .assignment_interval_ms
+                .unwrap_or(all.assignment_interval_ms),
+        }
+    }
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> ConsumerSettings {
+        ConsumerSettings {
+            max_size: i32::MAX as usize,
+            pace: Pace {
+                session_timeout_ms: 45_000,
+                heartbeat_interval_ms: 5_000,
+                assignment_interval_ms: 1_000,
+            },
+            assignors: Assignor::ALL.to_vec(),
+            migration: MigrationPolicy::Bidirectional,
         }
     }
 }

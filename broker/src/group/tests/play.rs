@@ -14,7 +14,7 @@
 use crate::group::classic::{Claim, Client, Join, Leaving, Sync};
 use crate::group::effects::{Answer, Effects, Ticket};
 use crate::group::machine::{Commit, CommitPartition, Machine};
-use crate::group::settings::Settings;
+use crate::group::settings::{ConsumerSettings, Settings};
 use crate::group::{Name, Now};
 use bytes::Bytes;
 use expect_test::Expect;
@@ -22,6 +22,7 @@ use millrace_wire::ErrorCode;
 use millrace_wire::group_records::GroupRecord;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::sync::Arc;
 
 pub struct Play {
     pub machine: Machine,
@@ -43,6 +44,8 @@ pub fn settings() -> Settings {
         new_member_join_timeout_ms: 300_000,
         max_offset_metadata_bytes: 8,
         offsets_retention_ms: 1_000_000,
+        consumer: ConsumerSettings::default(),
+        own: Arc::default(),
     }
 }
 
