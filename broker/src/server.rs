@@ -108,7 +108,13 @@ impl Server {
         replicas
             .settled(tokio::time::Instant::now() + SETTLING)
             .await;
-        let groups = Groups::start(replicas.clone(), &config, stop.clone(), &tasks);
+        let groups = Groups::start(
+            replicas.clone(),
+            metadata.clone(),
+            &config,
+            stop.clone(),
+            &tasks,
+        );
         let limits = Arc::new(limits(&config));
         let broker = Arc::new(Broker::new(BrokerParts {
             config,

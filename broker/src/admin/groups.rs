@@ -9,10 +9,12 @@ use crate::replicas::Hosting;
 use std::collections::BTreeMap;
 
 /// All states that a group can be in, so that a state without groups is 0 and not missing.
-const STATES: [&str; 4] = [
+const STATES: [&str; 6] = [
     "Empty",
     "PreparingRebalance",
     "CompletingRebalance",
+    "Assigning",
+    "Reconciling",
     "Stable",
 ];
 
@@ -24,8 +26,8 @@ pub fn groups(families: &mut Vec<Family>, broker: &Broker) {
     for coordinator in broker.groups.ready() {
         coordinator.look(|machine| {
             for group in machine.groups() {
-                *states.entry(group.state().name()).or_default() += 1;
-                members += group.members().len() as u64;
+                *states.entry(group.state()).or_default() += 1;
+                members += group.members() as u64;
             }
             for (group, topics) in machine.offsets().groups() {
                 lag(&mut lags, &hosting, group, topics);

@@ -29,6 +29,8 @@ macro_rules! error_codes {
 error_codes! {
     AlterConfigsResponse: responses.error_code;
     ApiVersionsResponse: error_code;
+    ConsumerGroupDescribeResponse: groups.error_code;
+    ConsumerGroupHeartbeatResponse: error_code;
     CreatePartitionsResponse: results.error_code;
     CreateTopicsResponse: topics.error_code;
     DeleteGroupsResponse: results.error_code;

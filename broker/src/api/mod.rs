@@ -7,6 +7,8 @@ mod alter;
 mod alter_configs;
 mod api_versions;
 mod broker;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -192,6 +194,8 @@ apis! {
     OffsetDelete: OffsetDeleteRequest => offset_delete;
     DescribeCluster: DescribeClusterRequest => describe_cluster;
     DescribeProducers: DescribeProducersRequest => describe_producers;
+    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest => consumer_group_heartbeat;
+    ConsumerGroupDescribe: ConsumerGroupDescribeRequest => consumer_group_describe;
     DescribeTopicPartitions: DescribeTopicPartitionsRequest => describe_topic_partitions;
 }
 

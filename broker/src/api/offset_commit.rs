@@ -85,6 +85,7 @@ async fn commit(
             instance_id: instance_id.as_deref(),
             generation: request.generation_id_or_member_epoch,
         },
+        version: call.version,
         retention_ms: request.retention_time_ms,
         partitions,
     };

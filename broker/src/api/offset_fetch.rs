@@ -13,9 +13,7 @@ use millrace_wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use millrace_wire::messages::{
-    GroupId, OffsetFetchRequest, OffsetFetchResponse, StrBytes, TopicName,
-};
+use millrace_wire::messages::{OffsetFetchRequest, OffsetFetchResponse, StrBytes, TopicName};
 
 /// From here on a request asks for many groups (KIP-709).
 const BATCHED: i16 = 8;
@@ -96,7 +94,7 @@ async fn fetch(call: &Call, request: &OffsetFetchRequestGroup) -> OffsetFetchRes
     let by_id = call.version >= BY_ID;
     let hosting = call.broker.replicas.hosting();
     let mut response = OffsetFetchResponseGroup::default().with_group_id(request.group_id.clone());
-    let committed = match committed(call, &request.group_id).await {
+    let committed = match committed(call, request).await {
         Ok(committed) => committed,
         Err(error) => {
             response.error_code = error.code();
@@ -130,11 +128,14 @@ async fn fetch(call: &Call, request: &OffsetFetchRequestGroup) -> OffsetFetchRes
 }
 
 /// A copy: answers are written without holding anybody up.
-async fn committed(call: &Call, group: &GroupId) -> Result<Topics, ErrorCode> {
+async fn committed(call: &Call, request: &OffsetFetchRequestGroup) -> Result<Topics, ErrorCode> {
+    let group = request.group_id.as_str();
     let coordinator = call.broker.groups.of(group).await?;
-    coordinator
-        .step(|machine, _, _| machine.fetch(group).cloned().unwrap_or_default())
-        .await
+    let fetched = coordinator.step(|machine, _, _| {
+        let fetched = machine.fetch(group, request.member_id.as_deref(), request.member_epoch);
+        fetched.map(|topics| topics.cloned().unwrap_or_default())
+    });
+    fetched.await?
 }
 
 fn asked(

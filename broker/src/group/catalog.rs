@@ -1,6 +1,7 @@
 //! The topics that there are, as the rules of groups see them.
 
 use super::Name;
+use crate::metadata::{self, Image};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -22,6 +23,8 @@ impl Topic {
 
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
+    /// Another catalog has another number.
+    pub version: u64,
     by_name: BTreeMap<Name, Arc<Topic>>,
     by_id: HashMap<Uuid, Arc<Topic>>,
 }
@@ -39,6 +42,39 @@ impl FromIterator<Topic> for Catalog {
 }
 
 impl Catalog {
+    /// What groups see of the cluster's metadata.
+    pub fn of(image: &Image) -> Catalog {
+        let racks: HashMap<_, Name> = image
+            .brokers
+            .iter()
+            .filter_map(|(id, broker)| Some((*id, Name::from(broker.rack.as_deref()?))))
+            .collect();
+        let racks_of = |partition: &metadata::Partition| {
+            let replicas = partition.replicas.iter();
+            replicas.filter_map(|id| racks.get(id).cloned()).collect()
+        };
+        let topics = image.topics.values().map(|topic| Topic {
+            id: topic.id,
+            name: Name::from(&*topic.name),
+            racks: topic.partitions.iter().map(racks_of).collect(),
+        });
+        Catalog {
+            version: image.version,
+            ..Catalog::from_iter(topics)
+        }
+    }
+
+    /// Whether the catalogs of two images are alike.
+    pub fn is_same(one: &Image, other: &Image) -> bool {
+        let topics = one.topics.values().zip(other.topics.values());
+        one.version == other.version
+            || one.topics.len() == other.topics.len()
+                && topics
+                    .into_iter()
+                    .all(|(one, other)| Arc::ptr_eq(one, other))
+                && one.brokers == other.brokers
+    }
+
     pub fn named(&self, name: &str) -> Option<&Arc<Topic>> {
         self.by_name.get(name)
     }

@@ -1,6 +1,7 @@
 //! One partition of `__consumer_offsets` that is led here: the rules, with a log, a clock, and clients that wait.
 
 use super::Now;
+use super::catalog::Catalog;
 use super::effects::{Answer, Effects, Ticket};
 use super::log;
 use super::machine::Machine;
@@ -155,6 +156,11 @@ impl Coordinator {
         let (answer, barrier) = answer.await.map_err(|_| gone)?;
         self.pass(barrier).await?;
         Ok(answer)
+    }
+
+    /// Topics may have changed.
+    pub fn see(&self, catalog: &Arc<Catalog>) {
+        self.lock().machine.set_catalog(catalog);
     }
 
     /// Does what is due, and says when there is more.

@@ -1,5 +1,6 @@
 //! The coordinators of this broker: one for each partition of `__consumer_offsets` that it leads, read when it comes to lead.
 
+use super::catalog::Catalog;
 use super::coordinator::{Alarm, Coordinator, CoordinatorParts};
 use super::effects::Effects;
 use super::log;
@@ -8,6 +9,7 @@ use super::placement::partition_of;
 use super::settings::Settings;
 use crate::config::BrokerConfig;
 use crate::engine;
+use crate::metadata::{self, Image};
 use crate::partition::{Mark, Positions};
 use crate::replicas::{HostedTopic, Replicas};
 use crate::storage::ids::Offset;
@@ -34,6 +36,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 pub struct Groups {
     replicas: Replicas,
+    metadata: metadata::Handle,
+    /// The topics as of the image that was last looked at.
+    catalog: Mutex<(Arc<Image>, Arc<Catalog>)>,
     settings: Settings,
     patience: Duration,
     expiry_interval: Duration,
@@ -82,13 +87,18 @@ impl Groups {
     /// Follows what this broker leads until `stop`.
     pub fn start(
         replicas: Replicas,
+        metadata: metadata::Handle,
         config: &BrokerConfig,
         stop: CancellationToken,
         tasks: &TaskTracker,
     ) -> Arc<Groups> {
         let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(1).max(1));
+        let image = metadata.image();
+        let catalog = Arc::new(Catalog::of(&image));
         let groups = Arc::new(Groups {
             replicas,
+            metadata,
+            catalog: Mutex::new((image, catalog)),
             settings: Settings::of(config),
             patience: ms(config.offsets_commit_timeout_ms.into()),
             expiry_interval: ms(config.offsets_retention_check_interval_ms),
@@ -103,7 +113,22 @@ impl Groups {
     pub async fn of(&self, group: &str) -> Result<Arc<Coordinator>, ErrorCode> {
         let topic = self.topic().ok_or(ErrorCode::NotCoordinator)?;
         let partition = partition_of(group, topic.partitions.len());
-        self.at(&topic, partition).await
+        let coordinator = self.at(&topic, partition).await?;
+        coordinator.see(&self.catalog());
+        Ok(coordinator)
+    }
+
+    /// The topics that there are.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        let image = self.metadata.image();
+        let mut known = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
+        if image.version > known.0.version {
+            if !Catalog::is_same(&image, &known.0) {
+                known.1 = Arc::new(Catalog::of(&image));
+            }
+            known.0 = image;
+        }
+        known.1.clone()
     }
 
     /// All that are here.
@@ -184,6 +209,7 @@ impl Groups {
             handle: handle.clone(),
             positions,
             settings: self.settings.clone(),
+            catalog: self.catalog(),
             alarm: self.alarm.clone(),
             patience: self.patience,
             voters: (topic.config.min_insync_replicas as usize).min(voters),
@@ -309,6 +335,7 @@ struct Loading {
     handle: engine::Handle,
     positions: Positions,
     settings: Settings,
+    catalog: Arc<Catalog>,
     alarm: Arc<Alarm>,
     patience: Duration,
     voters: usize,
@@ -328,8 +355,9 @@ impl Loading {
             }
         }
         let (settings, handle) = (self.settings.clone(), self.handle.clone());
+        let catalog = self.catalog.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let mut machine = Machine::new(settings);
+            let mut machine = Machine::new(settings, catalog);
             log::load(&mut machine, &handle, upto).map(|records| (machine, records))
         });
         let (mut machine, records) = match work.await {

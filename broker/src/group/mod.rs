@@ -25,6 +25,7 @@ mod timers;
 
 pub use groups::{Groups, OFFSETS_TOPIC};
 
+use millrace_wire::ErrorCode;
 use std::sync::Arc;
 
 /// Of a group, a member, a topic: kept in many places.
@@ -34,8 +35,32 @@ pub type Name = Arc<str>;
 pub struct Scene<'a> {
     pub now: Now,
     pub settings: &'a settings::Settings,
+    pub catalog: &'a catalog::Catalog,
     pub timers: &'a mut timers::Timers,
     pub effects: &'a mut effects::Effects,
+}
+
+/// Why a request is refused, and in words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
+        Refusal {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// In Kafka's own words.
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Refusal {
+        Refusal::new(code, code.message())
+    }
 }
 
 /// Two clocks, read once for each step.

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 pub enum Timer {
     /// A member has been silent for its session's time.
     Session { group: Name, member: Name },
+    /// A member of a consumer group was asked to give partitions back.
+    Revocation { group: Name, member: Name },
     /// A client was given an id and has not come back with it.
     Pending { group: Name, member: Name },
     /// A rebalance waits no longer for members to join.

@@ -5,7 +5,7 @@ use crate::group::effects::Ticket;
 use bytes::Bytes;
 
 /// Where a member's requests come from, as it is shown to people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     pub id: Name,
     /// `/127.0.0.1`, as Kafka writes it.

@@ -1,8 +1,8 @@
 //! ListGroups, DescribeGroups, DeleteGroups.
 
-use super::Machine;
+use super::{Group, Machine};
 use crate::group::Name;
-use crate::group::classic::{State, tombstone};
+use crate::group::classic::State;
 use crate::group::effects::Effects;
 use bytes::Bytes;
 use millrace_wire::ErrorCode;
@@ -36,18 +36,28 @@ pub struct DescribedMember {
 
 impl Machine {
     pub fn list(&self) -> Vec<Listed> {
-        let listed = self.groups.values().map(|group| Listed {
-            id: group.id.clone(),
-            protocol_type: group.protocol_type().cloned().unwrap_or_default(),
-            state: group.state().name(),
-            kind: "classic",
+        let listed = self.groups.iter().map(|(id, group)| match group {
+            Group::Classic(group) => Listed {
+                id: id.clone(),
+                protocol_type: group.protocol_type().cloned().unwrap_or_default(),
+                state: group.state().name(),
+                kind: "classic",
+            },
+            Group::Consumer(group) => Listed {
+                id: id.clone(),
+                protocol_type: "consumer".into(),
+                state: group.state().name(),
+                kind: "consumer",
+            },
         });
         listed.collect()
     }
 
-    /// `None` if there is no such group.
+    /// `None` if there is no such classic group.
     pub fn describe(&self, group: &str) -> Option<Described> {
-        let group = self.groups.get(group)?;
+        let Group::Classic(group) = self.groups.get(group)? else {
+            return None;
+        };
         // What members say and do is told once it is settled.
         let is_stable = group.state() == State::Stable;
         let members = group.members().map(|member| DescribedMember {
@@ -75,14 +85,15 @@ impl Machine {
 
     /// A group that nobody is in, with its offsets.
     pub fn delete(&mut self, effects: &mut Effects, group: &str) -> Result<(), ErrorCode> {
-        let group = self.groups.get(group).ok_or(ErrorCode::GroupIdNotFound)?;
-        if group.state() != State::Empty || !group.is_unclaimed() {
+        let found = self.groups.get_key_value(group);
+        let (id, group) = found.ok_or(ErrorCode::GroupIdNotFound)?;
+        if !group.is_empty() {
             return Err(ErrorCode::NonEmptyGroup);
         }
-        let id = group.id.clone();
+        let id = id.clone();
         self.offsets
             .remove_if(&id, &mut effects.records, |_, _, _| true);
-        effects.records.push(tombstone(&id));
+        effects.records.extend(group.tombstones(&id));
         self.groups.remove(&id);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Offsets that nobody has a use for any more, and groups that nobody is in.
 
-use super::Machine;
-use crate::group::classic::{ClassicGroup, State, tombstone};
+use super::{Group, Machine};
+use crate::group::classic::State;
 use crate::group::effects::Effects;
 use crate::group::{Name, Now};
 
@@ -41,7 +41,7 @@ impl Machine {
         };
         let ages = ages(group);
         let topics = group.subscribed_topics();
-        let is_empty = group.state() == State::Empty && group.is_unclaimed();
+        let is_empty = group.is_empty();
         let retention_ms = self.settings.offsets_retention_ms;
         let is_old = |since_ms: i64| now.wall_ms.saturating_sub(since_ms) >= retention_ms;
         let nothing_left =
@@ -64,13 +64,16 @@ impl Machine {
                     }
                 });
         if nothing_left && is_empty {
-            effects.records.push(tombstone(id));
+            effects.records.extend(group.tombstones(id));
             self.groups.remove(id);
         }
     }
 }
 
-fn ages(group: &ClassicGroup) -> Ages {
+fn ages(group: &Group) -> Ages {
+    let Group::Classic(group) = group else {
+        return Ages::Unread;
+    };
     match group.state() {
         _ if group.protocol_type().is_none() => Ages::Each,
         State::Empty => Ages::Since(group.since_ms()),

@@ -4,36 +4,106 @@
 
 mod admin;
 mod commit;
+mod consumer;
 mod expiry;
 mod replay;
 
 pub use admin::{Described, DescribedMember, Listed};
 pub use commit::{Commit, CommitPartition};
 
-use super::classic::{Claim, ClassicGroup, Join, Leaving, Left, Sync};
+use super::catalog::Catalog;
+use super::classic::{self, Claim, ClassicGroup, Join, Leaving, Left, Sync};
+use super::consumer::{ConsumerGroup, GroupState};
 use super::effects::{Effects, Joined, Synced};
 use super::offsets::Offsets;
 use super::settings::Settings;
 use super::timers::{Timer, Timers};
 use super::{Name, Now, Scene};
 use millrace_wire::ErrorCode;
-use std::collections::HashMap;
+use millrace_wire::group_records::GroupRecord;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct Machine {
     settings: Settings,
-    groups: HashMap<Name, ClassicGroup>,
+    catalog: Arc<Catalog>,
+    groups: HashMap<Name, Group>,
     offsets: Offsets,
     timers: Timers,
 }
 
+/// A group of either protocol.
+#[derive(Debug)]
+pub enum Group {
+    Classic(ClassicGroup),
+    Consumer(Box<ConsumerGroup>),
+}
+
+impl Group {
+    /// As Kafka's tools print it.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Group::Classic(group) => group.state().name(),
+            Group::Consumer(group) => group.state().name(),
+        }
+    }
+
+    pub fn members(&self) -> usize {
+        match self {
+            Group::Classic(group) => group.members().len(),
+            Group::Consumer(group) => group.members().len(),
+        }
+    }
+
+    /// Nobody is in it, and nobody is about to be.
+    fn is_empty(&self) -> bool {
+        match self {
+            Group::Classic(group) => group.state() == classic::State::Empty && group.is_unclaimed(),
+            Group::Consumer(group) => group.state() == GroupState::Empty,
+        }
+    }
+
+    /// Whether it may be known which topics the members read.
+    fn is_of_consumers(&self) -> bool {
+        match self {
+            Group::Classic(group) => group.is_of_consumers(),
+            Group::Consumer(_) => true,
+        }
+    }
+
+    /// `None` when that is not known.
+    fn subscribed_topics(&self) -> Option<BTreeSet<Name>> {
+        match self {
+            Group::Classic(group) => group.subscribed_topics(),
+            Group::Consumer(group) => Some(group.subscribed_topics()),
+        }
+    }
+
+    /// What takes it out of the log.
+    fn tombstones(&self, id: &Name) -> Vec<GroupRecord> {
+        match self {
+            Group::Classic(_) => vec![classic::tombstone(id)],
+            Group::Consumer(group) => group.tombstones(),
+        }
+    }
+}
+
 impl Machine {
-    pub fn new(settings: Settings) -> Machine {
+    pub fn new(settings: Settings, catalog: Arc<Catalog>) -> Machine {
         Machine {
             settings,
+            catalog,
             groups: HashMap::new(),
             offsets: Offsets::default(),
             timers: Timers::default(),
+        }
+    }
+
+    /// Topics have come, gone or changed. Groups look at them when somebody speaks.
+    pub fn set_catalog(&mut self, catalog: &Arc<Catalog>) {
+        if catalog.version > self.catalog.version {
+            self.catalog = catalog.clone();
         }
     }
 
@@ -44,6 +114,16 @@ impl Machine {
             let answer = Joined::failed(ErrorCode::InvalidSessionTimeout, join.member_id);
             return effects.joined(join.ticket, answer);
         }
+        if let Some(Group::Consumer(found)) = self.groups.get(group) {
+            if found.state() != GroupState::Empty {
+                let answer = Joined::failed(ErrorCode::InconsistentGroupProtocol, join.member_id);
+                return effects.joined(join.ticket, answer);
+            }
+            if join.member_id.is_empty() {
+                effects.records.extend(found.tombstones());
+                self.groups.remove(group);
+            }
+        }
         if !self.groups.contains_key(group) {
             if !join.member_id.is_empty() {
                 let answer = Joined::failed(ErrorCode::UnknownMemberId, join.member_id);
@@ -51,16 +131,21 @@ impl Machine {
             }
             let id = Name::from(group);
             let group = ClassicGroup::new(id.clone(), now.wall_ms);
-            self.groups.insert(id, group);
+            self.groups.insert(id, Group::Classic(group));
         }
-        let (group, mut scene) = self.scene(now, effects, group).expect("it was just made");
-        group.join(&mut scene, join);
+        match self.scene(now, effects, group) {
+            Some((Group::Classic(group), mut scene)) => group.join(&mut scene, join),
+            _ => {
+                let answer = Joined::failed(ErrorCode::UnknownMemberId, join.member_id);
+                effects.joined(join.ticket, answer);
+            }
+        }
     }
 
     pub fn sync(&mut self, now: Now, effects: &mut Effects, group: &str, sync: Sync) {
         match self.scene(now, effects, group) {
-            Some((group, mut scene)) => group.sync(&mut scene, sync),
-            None => effects.synced(sync.ticket, Synced::failed(ErrorCode::UnknownMemberId)),
+            Some((Group::Classic(group), mut scene)) => group.sync(&mut scene, sync),
+            _ => effects.synced(sync.ticket, Synced::failed(ErrorCode::UnknownMemberId)),
         }
     }
 
@@ -71,10 +156,10 @@ impl Machine {
         group: &str,
         claim: Claim<'_>,
     ) -> Result<(), ErrorCode> {
-        let (group, mut scene) = self
-            .scene(now, effects, group)
-            .ok_or(ErrorCode::UnknownMemberId)?;
-        group.heartbeat(&mut scene, claim)
+        match self.scene(now, effects, group) {
+            Some((Group::Classic(group), mut scene)) => group.heartbeat(&mut scene, claim),
+            _ => Err(ErrorCode::UnknownMemberId),
+        }
     }
 
     pub fn leave(
@@ -84,13 +169,13 @@ impl Machine {
         group: &str,
         leaving: Vec<Leaving>,
     ) -> Result<Vec<Left>, ErrorCode> {
-        let (group, mut scene) = self
-            .scene(now, effects, group)
-            .ok_or(ErrorCode::UnknownMemberId)?;
-        Ok(group.leave(&mut scene, leaving))
+        match self.scene(now, effects, group) {
+            Some((Group::Classic(group), mut scene)) => Ok(group.leave(&mut scene, leaving)),
+            _ => Err(ErrorCode::UnknownMemberId),
+        }
     }
 
-    pub fn groups(&self) -> impl Iterator<Item = &ClassicGroup> {
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()
     }
 
@@ -107,17 +192,26 @@ impl Machine {
     pub fn tick(&mut self, now: Now, effects: &mut Effects) {
         while let Some(timer) = self.timers.pop(now.clock_ms) {
             let (Timer::Session { group, .. }
+            | Timer::Revocation { group, .. }
             | Timer::Pending { group, .. }
             | Timer::Join { group }
             | Timer::Sync { group }) = &timer;
-            let Some((group, mut scene)) = self.scene(now, effects, group) else {
-                continue;
-            };
-            match &timer {
-                Timer::Session { member, .. } => group.session_timed_out(&mut scene, member),
-                Timer::Pending { member, .. } => group.pending_timed_out(&mut scene, member),
-                Timer::Join { .. } => group.join_timed_out(&mut scene),
-                Timer::Sync { .. } => group.sync_timed_out(&mut scene),
+            match self.scene(now, effects, group) {
+                None => {}
+                Some((Group::Classic(group), mut scene)) => match &timer {
+                    Timer::Session { member, .. } => group.session_timed_out(&mut scene, member),
+                    Timer::Pending { member, .. } => group.pending_timed_out(&mut scene, member),
+                    Timer::Join { .. } => group.join_timed_out(&mut scene),
+                    Timer::Sync { .. } => group.sync_timed_out(&mut scene),
+                    Timer::Revocation { .. } => {}
+                },
+                Some((Group::Consumer(group), mut scene)) => match &timer {
+                    Timer::Session { member, .. } => group.session_timed_out(&mut scene, member),
+                    Timer::Revocation { member, .. } => {
+                        group.revocation_timed_out(&mut scene, member);
+                    }
+                    Timer::Pending { .. } | Timer::Join { .. } | Timer::Sync { .. } => {}
+                },
             }
         }
     }
@@ -127,11 +221,12 @@ impl Machine {
         now: Now,
         effects: &'a mut Effects,
         group: &str,
-    ) -> Option<(&'a mut ClassicGroup, Scene<'a>)> {
+    ) -> Option<(&'a mut Group, Scene<'a>)> {
         let group = self.groups.get_mut(group)?;
         let scene = Scene {
             now,
             settings: &self.settings,
+            catalog: &self.catalog,
             timers: &mut self.timers,
             effects,
         };

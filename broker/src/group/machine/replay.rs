@@ -1,7 +1,8 @@
 //! The machine from its log.
 
-use super::Machine;
+use super::{Group, Machine};
 use crate::group::classic::ClassicGroup;
+use crate::group::consumer::ConsumerGroup;
 use crate::group::effects::Effects;
 use crate::group::{Name, Now, Scene};
 use millrace_wire::group_records::{GroupRecord, OffsetCommitKey};
@@ -9,6 +10,9 @@ use millrace_wire::group_records::{GroupRecord, OffsetCommitKey};
 impl Machine {
     /// The next record of the log.
     pub fn replay(&mut self, record: &GroupRecord) {
+        if let Some(group) = ConsumerGroup::of_record(record) {
+            return self.replay_consumer(&Name::from(group), record);
+        }
         match record {
             GroupRecord::OffsetCommit(key, value) => {
                 self.offsets.replay(key, value.as_ref());
@@ -20,10 +24,13 @@ impl Machine {
                 match value {
                     Some(value) => {
                         let group = ClassicGroup::replayed(id.clone(), value);
-                        self.groups.insert(id, group);
+                        self.groups.insert(id, Group::Classic(group));
                     }
+                    // A group that has changed its protocol is not gone.
                     None => {
-                        self.groups.remove(&id);
+                        if let Some(Group::Classic(_)) = self.groups.get(&id) {
+                            self.groups.remove(&id);
+                        }
                     }
                 }
             }
@@ -38,7 +45,23 @@ impl Machine {
             let id = Name::from(&*key.group);
             // Its offsets expire by their own time.
             let group = ClassicGroup::new(id.clone(), -1);
-            self.groups.insert(id, group);
+            self.groups.insert(id, Group::Classic(group));
+        }
+    }
+
+    fn replay_consumer(&mut self, id: &Name, record: &GroupRecord) {
+        let is_there = matches!(self.groups.get(id), Some(Group::Consumer(_)));
+        if !is_there {
+            if ConsumerGroup::is_tombstone(record) {
+                return;
+            }
+            let group = Box::new(ConsumerGroup::new(id.clone()));
+            self.groups.insert(id.clone(), Group::Consumer(group));
+        }
+        if let Some(Group::Consumer(group)) = self.groups.get_mut(id)
+            && !group.replay(record)
+        {
+            self.groups.remove(id);
         }
     }
 
@@ -46,17 +69,23 @@ impl Machine {
     pub fn resume(&mut self, now: Now, effects: &mut Effects) {
         let Machine {
             settings,
+            catalog,
             groups,
             timers,
             ..
         } = self;
         for group in groups.values_mut() {
-            group.resume(&mut Scene {
+            let mut scene = Scene {
                 now,
                 settings,
+                catalog,
                 timers,
                 effects,
-            });
+            };
+            match group {
+                Group::Classic(group) => group.resume(&mut scene),
+                Group::Consumer(group) => group.resume(&mut scene),
+            }
         }
     }
 }

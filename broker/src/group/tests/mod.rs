@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod classic;
+mod consumer;
 mod offsets;
 mod play;
 mod replay;

@@ -6,23 +6,32 @@
 //! heartbeat GROUP ID GENERATION        leave GROUP ID|instance=I ...
 //! commit GROUP ID GENERATION TOPIC/PARTITION=OFFSET ...
 //! advance MS                           expire        delete GROUP
+//! topics TOPIC=PARTITIONS ...          members GROUP
+//! beat GROUP MEMBER EPOCH [topics=T,U] [pattern=P] [owns=T/0,U/1|-] [instance=I] [rack=R] [assignor=A] [rebalance=MS]
+//! quit GROUP MEMBER EPOCH [instance=I]
 //! ```
+//!
+//! `beat` and `quit` are heartbeats of consumer groups; `owns=-` says that nothing is owned, and who joins always says so.
 //!
 //! MEMBER is who asks, and its new id where it gets one; without `id=` it has none yet. PROTOCOLS is `range,sticky`; what a
 //! member says in one is its own name and the protocol's.
 
+use crate::group::catalog::{Catalog, Topic};
 use crate::group::classic::{Claim, Client, Join, Leaving, Sync};
+use crate::group::consumer::{Beat, Heartbeat, JOINS, Leave, Partitions};
 use crate::group::effects::{Answer, Effects, Ticket};
 use crate::group::machine::{Commit, CommitPartition, Machine};
 use crate::group::settings::{ConsumerSettings, Settings};
-use crate::group::{Name, Now};
+use crate::group::{Name, Now, Refusal};
 use bytes::Bytes;
 use expect_test::Expect;
 use millrace_wire::ErrorCode;
 use millrace_wire::group_records::GroupRecord;
-use std::collections::{BTreeMap, HashMap};
+use millrace_wire::group_records::consumer_group_current_member_assignment_value::TopicPartitions;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
+use uuid::Uuid;
 
 pub struct Play {
     pub machine: Machine,
@@ -30,6 +39,8 @@ pub struct Play {
     /// Everything that was appended.
     pub log: Vec<GroupRecord>,
     asked: u64,
+    /// Topics so far.
+    made: u128,
     /// Who waits for an answer.
     waiting: HashMap<Ticket, String>,
     trace: String,
@@ -85,13 +96,14 @@ impl<'a> Line<'a> {
 impl Play {
     pub fn new() -> Play {
         Play {
-            machine: Machine::new(settings()),
+            machine: Machine::new(settings(), Arc::default()),
             now: Now {
                 clock_ms: 0,
                 wall_ms: 1_000_000,
             },
             log: Vec::new(),
             asked: 0,
+            made: 0,
             waiting: HashMap::new(),
             trace: String::new(),
         }
@@ -161,6 +173,7 @@ impl Play {
                 let instance = None;
                 let commit = Commit {
                     claim: claim(id, generation, &instance),
+                    version: i16::try_from(line.ms("v", 8)).unwrap(),
                     retention_ms: line.ms("keep", -1).into(),
                     partitions: partitions(&line),
                 };
@@ -178,6 +191,29 @@ impl Play {
                     &partitions,
                 )))
             }
+            ["topics"] => {
+                self.topics(&line);
+                None
+            }
+            ["beat", group, member, epoch] => {
+                let beat = self.beat(&line, member, epoch);
+                let beaten = self
+                    .machine
+                    .consumer_heartbeat(self.now, &mut effects, group, &beat);
+                Some(self.beaten(beaten))
+            }
+            ["quit", group, member, epoch] => {
+                let leave = Leave {
+                    member_id: (*member).into(),
+                    instance_id: line.instance(),
+                    epoch: epoch.parse().unwrap(),
+                };
+                let left = self
+                    .machine
+                    .consumer_leave(self.now, &mut effects, group, &leave);
+                Some(self.beaten(left))
+            }
+            ["members", group] => Some(self.described(group)),
             ["delete", group] => Some(result(self.machine.delete(&mut effects, group))),
             ["expire"] => {
                 self.machine.expire(self.now, &mut effects);
@@ -232,6 +268,123 @@ impl Play {
             can_return: version >= 4,
             can_skip_assignment: version >= 9,
         }
+    }
+
+    /// The topics that there are from now on; one keeps its id for as long as it is there.
+    fn topics(&mut self, line: &Line<'_>) {
+        let topics = line.options.iter().map(|(name, partitions)| {
+            let known = self.machine.catalog().named(name).map(|topic| topic.id);
+            self.made += 1;
+            Topic {
+                id: known.unwrap_or(Uuid::from_u128(self.made)),
+                name: (*name).into(),
+                racks: vec![BTreeSet::new(); partitions.parse().unwrap()],
+            }
+        });
+        let topics: Vec<Topic> = topics.collect();
+        let mut catalog = Catalog::from_iter(topics);
+        catalog.version = self.machine.catalog().version + 1;
+        self.machine.set_catalog(&Arc::new(catalog));
+    }
+
+    fn beat(&self, line: &Line<'_>, member: &str, epoch: &str) -> Heartbeat {
+        let option = |key: &str| line.options.get(key).map(|text| Name::from(*text));
+        let epoch = epoch.parse().unwrap();
+        let owned = line.options.get("owns").map(|text| self.owned(text));
+        Heartbeat {
+            member_id: member.into(),
+            epoch,
+            client: Client {
+                id: "c".into(),
+                host: "/h".into(),
+            },
+            instance_id: line.instance(),
+            rack_id: option("rack"),
+            rebalance_timeout_ms: match (line.options.get("rebalance"), epoch) {
+                (Some(ms), _) => Some(ms.parse().unwrap()),
+                (None, JOINS) => Some(60_000),
+                (None, _) => None,
+            },
+            topics: match (line.options.get("topics"), epoch) {
+                (Some(topics), _) => Some(topics.split(',').map(Name::from).collect()),
+                (None, JOINS) => Some(BTreeSet::new()),
+                (None, _) => None,
+            },
+            pattern: option("pattern"),
+            assignor: option("assignor"),
+            owned: match epoch {
+                JOINS => Some(Partitions::new()),
+                _ => owned,
+            },
+        }
+    }
+
+    fn owned(&self, text: &str) -> Partitions {
+        let mut owned = Partitions::new();
+        for place in text.split(',').filter(|place| *place != "-") {
+            let (topic, at) = place.split_once('/').unwrap();
+            let topic = self.machine.catalog().named(topic).unwrap().id;
+            owned.entry(topic).or_default().insert(at.parse().unwrap());
+        }
+        owned
+    }
+
+    /// `t/0,2`, by the names of the topics that there are.
+    fn places(&self, partitions: &Partitions) -> String {
+        let topics = partitions.iter().map(|(id, partitions)| {
+            let topic = self.machine.catalog().with_id(id);
+            let name = topic.map_or_else(|| "?".to_owned(), |topic| topic.name.to_string());
+            let partitions: Vec<String> = partitions.iter().map(i32::to_string).collect();
+            format!("{name}/{}", partitions.join(","))
+        });
+        topics.collect::<Vec<_>>().join(" ")
+    }
+
+    fn beaten(&self, beaten: Result<Beat, Refusal>) -> String {
+        match beaten {
+            Err(refusal) => format!("{:?}: {}", refusal.code, refusal.message),
+            Ok(beat) => {
+                let assignment = match &beat.assignment {
+                    None => String::new(),
+                    Some(partitions) => format!(", reads [{}]", self.places(partitions)),
+                };
+                let next = match beat.heartbeat_interval_ms {
+                    5_000 | 0 => String::new(),
+                    ms => format!(", again in {ms} ms"),
+                };
+                format!(
+                    "{} is in epoch {}{assignment}{next}",
+                    beat.member_id, beat.epoch
+                )
+            }
+        }
+    }
+
+    fn described(&self, group: &str) -> String {
+        let described = match self.machine.describe_consumer(group) {
+            Ok(described) => described,
+            Err(refusal) => return refusal.message,
+        };
+        let members = described.members.iter().map(|one| {
+            let target = match one.target == one.assignment {
+                true => String::new(),
+                false => format!(" of [{}]", self.places(&one.target)),
+            };
+            format!(
+                "{} {}: [{}]{target}",
+                one.id,
+                one.epoch,
+                self.places(&one.assignment)
+            )
+        });
+        format!(
+            "{} {}/{} {} ({})",
+            described.state.name(),
+            described.target_epoch,
+            described.epoch,
+            described.assignor,
+            members.collect::<Vec<_>>().join("; ")
+        )
     }
 
     fn sync(&mut self, line: &Line<'_>, id: &str, generation: &str) -> Sync {
@@ -334,6 +487,61 @@ fn shown(record: &GroupRecord) -> String {
                 Some(value) => format!("offset of {place} is {}", value.offset),
                 None => format!("offset of {place} is gone"),
             }
+        }
+        other => consumer(other),
+    }
+}
+
+/// Records of consumer groups, short: what they say in full is told by who replays them.
+fn consumer(record: &GroupRecord) -> String {
+    match record {
+        GroupRecord::ConsumerGroupMetadata(key, Some(value)) => {
+            format!("group {} epoch {}", &*key.group_id, value.epoch)
+        }
+        GroupRecord::ConsumerGroupMetadata(key, None) => {
+            format!("group {} is gone", &*key.group_id)
+        }
+        GroupRecord::ConsumerGroupMemberMetadata(key, value) => {
+            let what = value.as_ref().map_or("is gone", |_| "said");
+            format!("member {} {what}", &*key.member_id)
+        }
+        GroupRecord::ConsumerGroupTargetAssignmentMetadata(_, value) => {
+            let epoch = value.as_ref().map(|value| value.assignment_epoch);
+            format!("target of epoch {epoch:?}")
+        }
+        GroupRecord::ConsumerGroupTargetAssignmentMember(key, value) => {
+            let count = value.as_ref().map(|value| {
+                let topics = value.topic_partitions.iter();
+                topics.map(|topic| topic.partitions.len()).sum::<usize>()
+            });
+            format!("target of {}: {count:?}", &*key.member_id)
+        }
+        GroupRecord::ConsumerGroupCurrentMemberAssignment(key, value) => match value {
+            None => format!("place of {} is gone", &*key.member_id),
+            Some(value) => {
+                let count = |topics: &[TopicPartitions]| {
+                    topics
+                        .iter()
+                        .map(|topic| topic.partitions.len())
+                        .sum::<usize>()
+                };
+                format!(
+                    "place of {}: epoch {} after {}, state {}, reads {}, gives back {}",
+                    &*key.member_id,
+                    value.member_epoch,
+                    value.previous_member_epoch,
+                    value.state,
+                    count(&value.assigned_partitions),
+                    count(&value.partitions_pending_revocation)
+                )
+            }
+        },
+        GroupRecord::ConsumerGroupRegularExpression(key, value) => {
+            let topics = value.as_ref().map(|value| {
+                let topics: Vec<&str> = value.topics.iter().map(|topic| &**topic).collect();
+                topics.join(",")
+            });
+            format!("pattern {} {topics:?}", &*key.regular_expression)
         }
         other => format!("{other:?}"),
     }
