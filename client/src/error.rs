@@ -21,6 +21,8 @@ pub enum Error {
     },
     #[error(transparent)]
     Wire(#[from] millrace_wire::Error),
+    #[error(transparent)]
+    Group(#[from] millrace_wire::consumer_protocol::Error),
     /// The broker's answer. `message` is its own words, or those that Kafka has for the code.
     #[error("{message}")]
     Kafka { code: ErrorCode, message: String },
@@ -68,6 +70,7 @@ impl Error {
             Error::Unsupported { .. }
             | Error::FrameTooLarge { .. }
             | Error::Wire(_)
+            | Error::Group(_)
             | Error::Records(_)
             | Error::Invalid(_)
             | Error::Closed => false,

@@ -5,6 +5,7 @@ use crate::address::Address;
 use crate::wire::messages::metadata_response::MetadataResponseTopic;
 use crate::wire::messages::{MetadataResponse, Uuid};
 use millrace_wire::ErrorCode;
+use millrace_wire::consumer_protocol::Partitions;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,24 @@ impl TopicPartition {
     pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> TopicPartition {
         let topic = topic.into();
         TopicPartition { topic, partition }
+    }
+
+    /// All that members of a group are told of.
+    pub fn each(partitions: Partitions) -> impl Iterator<Item = TopicPartition> {
+        let topics = partitions.into_iter();
+        topics.flat_map(|(topic, partitions)| {
+            let partitions = partitions.into_iter();
+            partitions.map(move |at| TopicPartition::new(Arc::clone(&topic), at))
+        })
+    }
+
+    /// As members of a group are told.
+    pub fn by_topic(partitions: impl IntoIterator<Item = TopicPartition>) -> Partitions {
+        let mut topics = Partitions::new();
+        for at in partitions {
+            topics.entry(at.topic).or_default().insert(at.partition);
+        }
+        topics
     }
 }
 

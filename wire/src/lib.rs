@@ -8,6 +8,7 @@
 //! - [`messages`]: every request and answer, read with [`decode_request`] and written with [`encode_response`]. What Kafka's
 //!   schemas say is in `schema/kafka-4.4.txt` (from `tools/kafka-schema.py`), and `build.rs` makes code of it;
 //! - [`group_records`]: what is kept in `__consumer_offsets`, made of `schema/group-records-4.4.txt`;
+//! - [`consumer_protocol`]: what members of a classic group of consumers tell one another;
 //! - [`check`]: verifies a message's bytes against Kafka's schema before they are decoded;
 //! - [`properties`]: Java's format for files of settings; [`meta_properties`]: whose a directory is; [`uuid`]: ids as text.
 //!
@@ -21,6 +22,7 @@ pub mod builder;
 pub mod check;
 mod codec;
 pub mod compression;
+pub mod consumer_protocol;
 pub mod control;
 mod error;
 mod error_code;

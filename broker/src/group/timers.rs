@@ -9,6 +9,10 @@ pub enum Timer {
     Session { group: Name, member: Name },
     /// A member of a consumer group was asked to give partitions back.
     Revocation { group: Name, member: Name },
+    /// A member of the classic protocol in a consumer group was told to join again.
+    Rejoining { group: Name, member: Name },
+    /// One has joined and not yet asked for its assignment.
+    Syncing { group: Name, member: Name },
     /// A client was given an id and has not come back with it.
     Pending { group: Name, member: Name },
     /// A rebalance waits no longer for members to join.
@@ -34,6 +38,10 @@ impl Timers {
             self.queue.remove(&(before, timer.clone()));
         }
         self.queue.insert((due_ms, timer));
+    }
+
+    pub fn is_set(&self, timer: &Timer) -> bool {
+        self.due.contains_key(timer)
     }
 
     pub fn cancel(&mut self, timer: &Timer) {

@@ -3,7 +3,7 @@
 
 use crate::client::{Client, Topics};
 use crate::connection::Connection;
-use crate::consumer::protocol::{Assignment, PROTOCOL_TYPE, Subscription};
+use crate::wire::consumer_protocol::{Assignment, PROTOCOL_TYPE, Subscription};
 use crate::wire::messages::leave_group_request::MemberIdentity;
 use crate::wire::messages::{
     DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, LeaveGroupRequest,
@@ -224,7 +224,8 @@ impl Client {
                         known.topics = Subscription::decode(member.member_metadata)?.topics;
                     }
                     if are_consumers {
-                        known.assignment = Assignment::decode(member.member_assignment)?.partitions;
+                        let assignment = Assignment::decode(member.member_assignment)?;
+                        known.assignment = TopicPartition::each(assignment.partitions).collect();
                     }
                     Ok(known)
                 });

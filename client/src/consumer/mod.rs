@@ -11,7 +11,6 @@
 mod config;
 mod fetch;
 mod group;
-pub mod protocol;
 mod records;
 
 pub use config::{ConsumerConfig, Isolation, Reset};

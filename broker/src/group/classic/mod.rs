@@ -7,6 +7,7 @@
 mod join;
 mod leave;
 mod member;
+mod migration;
 mod offsets;
 mod rebalance;
 mod record;

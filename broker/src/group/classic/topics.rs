@@ -3,16 +3,13 @@
 
 use super::state::ClassicGroup;
 use crate::group::Name;
-use bytes::{Buf, Bytes};
+use millrace_wire::consumer_protocol::{PROTOCOL_TYPE, Subscription};
 use std::collections::BTreeSet;
-
-/// What consumers call their kind of group.
-const CONSUMER: &str = "consumer";
 
 impl ClassicGroup {
     /// Members are consumers, and have said so since the group began.
     pub fn is_of_consumers(&self) -> bool {
-        self.protocol_type.as_deref() == Some(CONSUMER)
+        self.protocol_type.as_deref() == Some(PROTOCOL_TYPE)
     }
 
     /// The topics that the members read; `None` when that cannot be known.
@@ -27,54 +24,9 @@ impl ClassicGroup {
         self.protocol.as_ref()?;
         let mut topics = BTreeSet::new();
         for member in self.members.values() {
-            topics.extend(subscription(self.metadata_of(member))?);
+            let subscription = Subscription::decode(self.metadata_of(member)).ok()?;
+            topics.extend(subscription.topics.into_iter().map(Name::from));
         }
         Some(topics)
-    }
-}
-
-/// The topics of a `ConsumerProtocolSubscription`, which begin it in every version.
-fn subscription(mut bytes: Bytes) -> Option<Vec<Name>> {
-    let version = bytes.try_get_i16().ok()?;
-    if version < 0 {
-        return None;
-    }
-    let count = usize::try_from(bytes.try_get_i32().ok()?).ok()?;
-    let mut topics = Vec::new();
-    for _ in 0..count {
-        let length = usize::try_from(bytes.try_get_i16().ok()?).ok()?;
-        if bytes.remaining() < length {
-            return None;
-        }
-        let topic = bytes.split_to(length);
-        topics.push(std::str::from_utf8(&topic).ok()?.into());
-    }
-    Some(topics)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_topics_of_a_subscription_are_read() {
-        let bytes = Bytes::from_static(b"\0\x01\0\0\0\x02\0\x01a\0\x02bcrest");
-        let expected: Vec<Name> = vec!["a".into(), "bc".into()];
-        assert_eq!(subscription(bytes), Some(expected));
-    }
-
-    #[test]
-    fn what_is_no_subscription_says_nothing() {
-        for bad in [
-            &b""[..],
-            b"\0\x01",
-            b"\xff\xff\0\0\0\0",
-            b"\0\x01\x7f\xff\xff\xff",
-            b"\0\x01\0\0\0\x01\0\x05abc",
-            b"\0\x01\xff\xff\xff\xff",
-            b"\0\x01\0\0\0\x01\0\x01\xff",
-        ] {
-            assert_eq!(subscription(Bytes::from_static(bad)), None, "{bad:?}");
-        }
     }
 }

@@ -121,7 +121,7 @@ impl ConsumerGroup {
         })
     }
 
-    /// A member says something that may be new. Whether it wants to read other things than before.
+    /// A member of the new protocol says something that may be new. Whether it wants to read other things than before.
     fn hear(&mut self, scene: &mut Scene<'_>, id: &Name, beat: &Heartbeat) -> bool {
         let Some(member) = self.members.get_mut(id) else {
             return false;
@@ -129,6 +129,8 @@ impl ConsumerGroup {
         let Some(said) = beat.said_after(&member.said) else {
             return false;
         };
+        scene.timers.cancel(&self.rejoining(id));
+        scene.timers.cancel(&self.syncing(id));
         self.say(scene, id, said)
     }
 
@@ -167,6 +169,8 @@ impl ConsumerGroup {
     pub(super) fn replace(&mut self, scene: &mut Scene<'_>, former: &Name, id: &Name) {
         scene.timers.cancel(&self.session(former));
         scene.timers.cancel(&self.revocation(former));
+        scene.timers.cancel(&self.rejoining(former));
+        scene.timers.cancel(&self.syncing(former));
         let target = self.target.members.remove(former);
         let Some(member) = self.forget(former) else {
             return;

@@ -89,6 +89,8 @@ impl ConsumerGroup {
         for id in ids {
             scene.timers.cancel(&self.session(id));
             scene.timers.cancel(&self.revocation(id));
+            scene.timers.cancel(&self.rejoining(id));
+            scene.timers.cancel(&self.syncing(id));
             let has_target = self.target.members.contains_key(id);
             if self.forget(id).is_some() {
                 self.bury(scene, id, has_target);

@@ -3,16 +3,18 @@
 //! Everything is said in heartbeats ([`heartbeat`]). What members say changes the group's epoch; for each epoch an [`assignor`]
 //! decides on a target ([`target`]); and each member goes towards it by itself ([`reconcile`]): it gives back what it is not to
 //! have, and is given what nobody else holds. A member that is silent, or takes too long to give something back, is taken out
-//! ([`leave`]).
+//! ([`leave`]). Members may speak the classic protocol ([`classic`]) while a group goes over to the new one, or back ([`migration`]).
 
 mod admission;
 pub mod assignor;
+mod classic;
 mod commit;
 mod describe;
 mod group;
 mod heartbeat;
 mod leave;
 mod member;
+mod migration;
 pub mod pattern;
 mod reconcile;
 mod record;

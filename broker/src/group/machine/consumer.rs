@@ -1,7 +1,7 @@
 //! ConsumerGroupHeartbeat and ConsumerGroupDescribe.
 
 use super::{Group, Machine};
-use crate::group::classic::State;
+use crate::group::classic::{self, ClassicGroup, State};
 use crate::group::consumer::{
     Beat, ConsumerGroup, DescribedConsumerGroup, Heartbeat, JOINS, Leave, pattern,
 };
@@ -24,7 +24,7 @@ impl Machine {
             pattern::check(pattern)?;
         }
         if beat.epoch == JOINS {
-            self.open_to_consumers(effects, group)?;
+            self.open_to_consumers(now, effects, group)?;
         }
         let id = self.consumer_group_id(group)?;
         let result = match self.scene(now, effects, &id) {
@@ -38,6 +38,7 @@ impl Machine {
         {
             self.groups.remove(&id);
         }
+        self.downgrade_if_last(now, effects, &id);
         result
     }
 
@@ -48,11 +49,13 @@ impl Machine {
         group: &str,
         leave: &Leave,
     ) -> Result<Beat, Refusal> {
-        match self.scene(now, effects, group) {
+        let id = self.consumer_group_id(group)?;
+        let result = match self.scene(now, effects, &id) {
             Some((Group::Consumer(group), mut scene)) => group.leave(&mut scene, leave),
-            Some((Group::Classic(_), _)) => Err(not_consumer(group)),
-            None => Err(not_found(group)),
-        }
+            _ => Err(not_found(&id)),
+        };
+        self.downgrade_if_last(now, effects, &id);
+        result
     }
 
     pub fn describe_consumer(&self, group: &str) -> Result<DescribedConsumerGroup, Refusal> {
@@ -60,6 +63,24 @@ impl Machine {
             Some(Group::Consumer(group)) => Ok(group.describe(&self.settings)),
             Some(Group::Classic(_)) => Err(not_consumer(group)),
             None => Err(not_found(group)),
+        }
+    }
+
+    /// What each member of a consumer group holds: reads, or has not given back.
+    #[cfg(test)]
+    pub fn held_by_members(
+        &self,
+        group: &str,
+    ) -> Result<
+        std::collections::BTreeMap<Name, std::collections::BTreeSet<(uuid::Uuid, i32)>>,
+        Refusal,
+    > {
+        match self.groups.get(group) {
+            Some(Group::Consumer(group)) => Ok(group
+                .members()
+                .map(|member| (member.id.clone(), member.at.held().collect()))
+                .collect()),
+            _ => Err(not_found(group)),
         }
     }
 
@@ -89,17 +110,23 @@ impl Machine {
         }
     }
 
-    /// Somebody wants to join by the new protocol: makes the group, unless it is one already.
-    fn open_to_consumers(&mut self, effects: &mut Effects, group: &str) -> Result<(), Refusal> {
+    /// Somebody wants to join by the new protocol: makes the group, unless it is one already. A classic group of consumers goes on as
+    /// one.
+    fn open_to_consumers(
+        &mut self,
+        now: Now,
+        effects: &mut Effects,
+        group: &str,
+    ) -> Result<(), Refusal> {
         match self.groups.get(group) {
             Some(Group::Consumer(_)) => return Ok(()),
             Some(Group::Classic(classic)) => {
-                if classic.state() != State::Empty || !classic.is_unclaimed() {
-                    return Err(not_consumer(group));
+                if classic.state() == State::Empty && classic.is_unclaimed() {
+                    effects.records.push(classic::tombstone(group));
+                } else {
+                    self.check_upgrade(classic)?;
+                    return self.upgrade(now, effects, group);
                 }
-                effects
-                    .records
-                    .push(crate::group::classic::tombstone(group));
             }
             None => {}
         }
@@ -108,6 +135,44 @@ impl Machine {
         self.groups.insert(id, Group::Consumer(consumers));
         Ok(())
     }
+
+    fn check_upgrade(&self, classic: &ClassicGroup) -> Result<(), Refusal> {
+        let settings = &self.settings.consumer;
+        if !settings.migration.may_upgrade() {
+            return Err(no_upgrade(&classic.id, "online upgrade is disabled"));
+        }
+        if !classic.is_of_consumers() {
+            let why = "the group does not use the consumer embedded protocol";
+            return Err(no_upgrade(&classic.id, why));
+        }
+        if classic.members().len() > settings.max_size {
+            let why = "the group size exceeds the consumer group maximum size";
+            return Err(no_upgrade(&classic.id, why));
+        }
+        Ok(())
+    }
+
+    fn upgrade(&mut self, now: Now, effects: &mut Effects, group: &str) -> Result<(), Refusal> {
+        let Some((found, mut scene)) = self.scene(now, effects, group) else {
+            return Err(not_found(group));
+        };
+        let Group::Classic(classic) = found else {
+            return Ok(());
+        };
+        // Before anything is changed: what a member has said may not be what consumers say.
+        ConsumerGroup::check_upgrade(classic)
+            .map_err(|error| no_upgrade(&classic.id, &error.to_string()))?;
+        classic.dissolve(&mut scene);
+        let upgraded = ConsumerGroup::upgraded(&mut scene, classic);
+        let upgraded = upgraded.map_err(|error| no_upgrade(group, &error.to_string()))?;
+        *found = Group::Consumer(Box::new(upgraded));
+        Ok(())
+    }
+}
+
+fn no_upgrade(group: &str, why: &str) -> Refusal {
+    let message = format!("Cannot upgrade classic group {group} to consumer group because {why}.");
+    Refusal::new(ErrorCode::GroupIdNotFound, message)
 }
 
 fn not_found(group: &str) -> Refusal {

@@ -115,13 +115,18 @@ impl Machine {
             return effects.joined(join.ticket, answer);
         }
         if let Some(Group::Consumer(found)) = self.groups.get(group) {
-            if found.state() != GroupState::Empty {
-                let answer = Joined::failed(ErrorCode::InconsistentGroupProtocol, join.member_id);
-                return effects.joined(join.ticket, answer);
-            }
-            if join.member_id.is_empty() {
-                effects.records.extend(found.tombstones());
-                self.groups.remove(group);
+            if found.state() == GroupState::Empty {
+                // Who says that it was in there is told that it is not.
+                if join.member_id.is_empty() {
+                    effects.records.extend(found.tombstones());
+                    self.groups.remove(group);
+                }
+            } else if let Some((Group::Consumer(group), mut scene)) =
+                self.scene(now, effects, group)
+            {
+                let id = group.id.clone();
+                group.join(&mut scene, join);
+                return self.downgrade_if_last(now, effects, &id);
             }
         }
         if !self.groups.contains_key(group) {
@@ -145,7 +150,8 @@ impl Machine {
     pub fn sync(&mut self, now: Now, effects: &mut Effects, group: &str, sync: Sync) {
         match self.scene(now, effects, group) {
             Some((Group::Classic(group), mut scene)) => group.sync(&mut scene, sync),
-            _ => effects.synced(sync.ticket, Synced::failed(ErrorCode::UnknownMemberId)),
+            Some((Group::Consumer(group), mut scene)) => group.sync(&mut scene, &sync),
+            None => effects.synced(sync.ticket, Synced::failed(ErrorCode::UnknownMemberId)),
         }
     }
 
@@ -158,7 +164,8 @@ impl Machine {
     ) -> Result<(), ErrorCode> {
         match self.scene(now, effects, group) {
             Some((Group::Classic(group), mut scene)) => group.heartbeat(&mut scene, claim),
-            _ => Err(ErrorCode::UnknownMemberId),
+            Some((Group::Consumer(group), mut scene)) => group.classic_heartbeat(&mut scene, claim),
+            None => Err(ErrorCode::UnknownMemberId),
         }
     }
 
@@ -171,7 +178,13 @@ impl Machine {
     ) -> Result<Vec<Left>, ErrorCode> {
         match self.scene(now, effects, group) {
             Some((Group::Classic(group), mut scene)) => Ok(group.leave(&mut scene, leaving)),
-            _ => Err(ErrorCode::UnknownMemberId),
+            Some((Group::Consumer(group), mut scene)) => {
+                let id = group.id.clone();
+                let left = group.classic_leave(&mut scene, leaving);
+                self.downgrade_if_last(now, effects, &id);
+                Ok(left)
+            }
+            None => Err(ErrorCode::UnknownMemberId),
         }
     }
 
@@ -193,6 +206,8 @@ impl Machine {
         while let Some(timer) = self.timers.pop(now.clock_ms) {
             let (Timer::Session { group, .. }
             | Timer::Revocation { group, .. }
+            | Timer::Rejoining { group, .. }
+            | Timer::Syncing { group, .. }
             | Timer::Pending { group, .. }
             | Timer::Join { group }
             | Timer::Sync { group }) = &timer;
@@ -203,16 +218,40 @@ impl Machine {
                     Timer::Pending { member, .. } => group.pending_timed_out(&mut scene, member),
                     Timer::Join { .. } => group.join_timed_out(&mut scene),
                     Timer::Sync { .. } => group.sync_timed_out(&mut scene),
-                    Timer::Revocation { .. } => {}
+                    Timer::Revocation { .. } | Timer::Rejoining { .. } | Timer::Syncing { .. } => {}
                 },
-                Some((Group::Consumer(group), mut scene)) => match &timer {
-                    Timer::Session { member, .. } => group.session_timed_out(&mut scene, member),
-                    Timer::Revocation { member, .. } => {
-                        group.revocation_timed_out(&mut scene, member);
+                Some((Group::Consumer(group), mut scene)) => {
+                    match &timer {
+                        Timer::Session { member, .. } => {
+                            group.session_timed_out(&mut scene, member);
+                        }
+                        Timer::Revocation { member, .. } => {
+                            group.revocation_timed_out(&mut scene, member);
+                        }
+                        Timer::Rejoining { member, .. } | Timer::Syncing { member, .. } => {
+                            group.classic_timed_out(&mut scene, member);
+                        }
+                        Timer::Pending { .. } | Timer::Join { .. } | Timer::Sync { .. } => {}
                     }
-                    Timer::Pending { .. } | Timer::Join { .. } | Timer::Sync { .. } => {}
-                },
+                    let id = group.id.clone();
+                    self.downgrade_if_last(now, effects, &id);
+                }
             }
+        }
+    }
+
+    /// A group in which nobody speaks the new protocol any more goes on as a classic one.
+    fn downgrade_if_last(&mut self, now: Now, effects: &mut Effects, id: &Name) {
+        let Some(Group::Consumer(group)) = self.groups.get(id) else {
+            return;
+        };
+        if !group.may_be_classic(&self.settings) {
+            return;
+        }
+        if let Some((group, mut scene)) = self.scene(now, effects, id)
+            && let Group::Consumer(consumers) = group
+        {
+            *group = Group::Classic(consumers.downgraded(&mut scene));
         }
     }
 

@@ -598,7 +598,7 @@ fn a_group_that_nobody_is_in_may_change_its_protocol() {
             > advance 3000
               c joins: c is in generation 1 range leader c [c c:range]
             > beat g a 0 topics=t
-              GroupIdNotFound: Group g is not a consumer group.
+              GroupIdNotFound: Cannot upgrade classic group g to consumer group because a group member's subscription is cut short.
         "#]],
     );
 }

@@ -4,6 +4,8 @@
 
 mod classic;
 mod consumer;
+mod migration;
 mod offsets;
+mod owners;
 mod play;
 mod replay;

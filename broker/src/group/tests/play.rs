@@ -7,6 +7,7 @@
 //! commit GROUP ID GENERATION TOPIC/PARTITION=OFFSET ...
 //! advance MS                           expire        delete GROUP
 //! topics TOPIC=PARTITIONS ...          members GROUP
+//! join ... wants=T,U [owns=T/0,U/1]    sync ... MEMBER=T/0,1   as consumers say it
 //! beat GROUP MEMBER EPOCH [topics=T,U] [pattern=P] [owns=T/0,U/1|-] [instance=I] [rack=R] [assignor=A] [rebalance=MS]
 //! quit GROUP MEMBER EPOCH [instance=I]
 //! ```
@@ -26,6 +27,7 @@ use crate::group::{Name, Now, Refusal};
 use bytes::Bytes;
 use expect_test::Expect;
 use millrace_wire::ErrorCode;
+use millrace_wire::consumer_protocol::{self, Assignment, Subscription};
 use millrace_wire::group_records::GroupRecord;
 use millrace_wire::group_records::consumer_group_current_member_assignment_value::TopicPartitions;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -261,7 +263,13 @@ impl Play {
                 .into(),
             protocols: protocols
                 .split(',')
-                .map(|name| (name.into(), Bytes::from(format!("{member}:{name}"))))
+                .map(|name| {
+                    let said = match line.options.get("wants") {
+                        Some(topics) => self.subscription(line, topics),
+                        None => Bytes::from(format!("{member}:{name}")),
+                    };
+                    (name.into(), said)
+                })
                 .collect(),
             session_timeout_ms,
             rebalance_timeout_ms: line.ms("rebalance", 60_000),
@@ -387,6 +395,29 @@ impl Play {
         )
     }
 
+    /// As consumers write it.
+    fn subscription(&self, line: &Line<'_>, topics: &str) -> Bytes {
+        let mut owned = consumer_protocol::Partitions::new();
+        for place in line
+            .options
+            .get("owns")
+            .into_iter()
+            .flat_map(|text| text.split(','))
+        {
+            let (topic, at) = place.split_once('/').unwrap();
+            owned
+                .entry(topic.into())
+                .or_default()
+                .insert(at.parse().unwrap());
+        }
+        let subscription = Subscription {
+            topics: topics.split(',').map(str::to_owned).collect(),
+            owned,
+            ..Subscription::default()
+        };
+        subscription.encode().unwrap()
+    }
+
     fn sync(&mut self, line: &Line<'_>, id: &str, generation: &str) -> Sync {
         let work = line.options.iter().filter(|(key, _)| **key != "instance");
         Sync {
@@ -397,7 +428,7 @@ impl Play {
             protocol_type: None,
             protocol: None,
             assignments: work
-                .map(|(member, work)| ((*member).into(), Bytes::from((*work).to_owned())))
+                .map(|(member, work)| ((*member).into(), assigned(work)))
                 .collect(),
         }
     }
@@ -460,8 +491,39 @@ fn each(results: Result<Vec<Option<ErrorCode>>, ErrorCode>) -> String {
     }
 }
 
+/// `t/0,1` is written as consumers do, anything else is taken as it is.
+fn assigned(work: &str) -> Bytes {
+    let Some((topic, partitions)) = work.split_once('/') else {
+        return Bytes::from(work.to_owned());
+    };
+    let partitions = partitions.split(',').map(|at| at.parse().unwrap());
+    let assignment = Assignment {
+        partitions: [(topic.into(), partitions.collect())].into(),
+        user_data: None,
+    };
+    assignment.encode(consumer_protocol::VERSION).unwrap()
+}
+
+/// What a member has said: the topics of those who say it as consumers do.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match Subscription::decode(Bytes::copy_from_slice(bytes)) {
+        Ok(subscription) if bytes.starts_with(b"\0") => subscription.topics.join(","),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// What a member was given, likewise.
+fn work(bytes: &[u8]) -> String {
+    let assignment = match Assignment::decode(Bytes::copy_from_slice(bytes)) {
+        Ok(assignment) if bytes.starts_with(b"\0") => assignment,
+        _ => return String::from_utf8_lossy(bytes).into_owned(),
+    };
+    let topics = assignment.partitions.into_iter();
+    let topics = topics.map(|(topic, partitions)| {
+        let partitions: Vec<String> = partitions.iter().map(i32::to_string).collect();
+        format!("{topic}/{}", partitions.join(","))
+    });
+    topics.collect::<Vec<_>>().join(" ")
 }
 
 fn shown(record: &GroupRecord) -> String {
@@ -471,7 +533,7 @@ fn shown(record: &GroupRecord) -> String {
             let members = value
                 .members
                 .iter()
-                .map(|member| format!("{}={}", &*member.member_id, text(&member.assignment)));
+                .map(|member| format!("{}={}", &*member.member_id, work(&member.assignment)));
             format!(
                 "group {} generation {} {} leader {} [{}]",
                 &*key.group,
@@ -573,7 +635,7 @@ fn told(answer: &Answer) -> String {
         }
         Answer::Sync(synced) => match synced.error {
             Some(error) => format!("{error:?}"),
-            None => format!("does {:?}", text(&synced.assignment)),
+            None => format!("does {:?}", work(&synced.assignment)),
         },
     }
 }

@@ -7,7 +7,7 @@ use crate::admin::CommittedOffset;
 use crate::admin::group_offsets::fetch_offsets;
 use crate::admin::groups::group_id;
 use crate::client::Topics;
-use crate::consumer::protocol::{Assignment, PROTOCOL_TYPE, Subscription};
+use crate::wire::consumer_protocol::{Assignment, PROTOCOL_TYPE, Subscription, VERSION};
 use crate::wire::messages::join_group_request::JoinGroupRequestProtocol;
 use crate::wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use crate::wire::messages::{JoinGroupRequest, JoinGroupResponse, StrBytes, SyncGroupRequest};
@@ -106,6 +106,7 @@ impl Joining {
         let synced = connection.send_version(version, &request).await?;
         Error::check(synced.error_code, None)?;
         let assigned = Assignment::decode(synced.assignment)?.partitions;
+        let assigned: Vec<TopicPartition> = TopicPartition::each(assigned).collect();
         // Nobody reports for this member meanwhile.
         let silence = self.config.session_timeout / 3;
         let committed = timeout(silence, self.committed(&assigned)).await;
@@ -177,10 +178,10 @@ impl Joining {
         let assigned = range::assign(&subscribers, &counts);
         let encoded = assigned.into_iter().map(|(member_id, partitions)| {
             let assignment = Assignment {
-                partitions,
+                partitions: TopicPartition::by_topic(partitions),
                 user_data: None,
             };
-            Ok((member_id, assignment.encode()?))
+            Ok((member_id, assignment.encode(VERSION)?))
         });
         Ok((Some(counts), encoded.collect::<Result<_, Error>>()?))
     }

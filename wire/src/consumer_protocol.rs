@@ -1,39 +1,70 @@
 //! What members of a consumer group tell one another through its coordinator: Kafka's `ConsumerProtocolSubscription` and
-//! `ConsumerProtocolAssignment`, versions 0 to 3. Pure.
+//! `ConsumerProtocolAssignment`, versions 0 to 3.
 //!
-//! The coordinator passes these bytes on unread, so they are another client's: every length is checked against the bytes that
-//! remain. A version above 3 begins as 3 does, and is read so, as Java reads it.
+//! A version above 3 begins as 3 does, and is read so, as Java reads it.
 
-use crate::{Error, TopicPartition};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the members' protocol type is called.
 pub const PROTOCOL_TYPE: &str = "consumer";
 
-const SUBSCRIPTION_VERSION: i16 = 3;
-const ASSIGNMENT_VERSION: i16 = 3;
+/// The newest version of both.
+pub const VERSION: i16 = 3;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Partitions by the names of their topics.
+pub type Partitions = BTreeMap<Arc<str>, BTreeSet<i32>>;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("a group member's {what} is cut short")]
+    Torn { what: &'static str },
+    #[error("a group member's {what} has version {version}; 0 is the first")]
+    Version { what: &'static str, version: i16 },
+    #[error("a group member's {what} is not UTF-8")]
+    NotUtf8 { what: &'static str },
+    #[error("{count} topics or partitions are too many")]
+    TooMany { count: usize },
+    #[error("a name of {bytes} bytes is too long")]
+    LongName { bytes: usize },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
+    /// In which it was written: a member understands no newer assignment.
+    pub version: i16,
     pub topics: Vec<String>,
     pub user_data: Option<Bytes>,
-    pub owned: Vec<TopicPartition>,
+    pub owned: Partitions,
     pub generation: Option<i32>,
     pub rack: Option<String>,
 }
 
+impl Default for Subscription {
+    fn default() -> Subscription {
+        Subscription {
+            version: VERSION,
+            topics: Vec::new(),
+            user_data: None,
+            owned: Partitions::new(),
+            generation: None,
+            rack: None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assignment {
-    pub partitions: Vec<TopicPartition>,
+    pub partitions: Partitions,
     pub user_data: Option<Bytes>,
 }
 
 impl Subscription {
+    /// In the newest version.
     pub fn encode(&self) -> Result<Bytes, Error> {
         let mut bytes = BytesMut::new();
-        bytes.put_i16(SUBSCRIPTION_VERSION);
+        bytes.put_i16(VERSION);
         put_count(&mut bytes, self.topics.len())?;
         for topic in &self.topics {
             put_text(&mut bytes, topic)?;
@@ -57,6 +88,7 @@ impl Subscription {
         let count = reader.count(2)?;
         let topics = (0..count).map(|_| reader.text());
         let mut subscription = Subscription {
+            version,
             topics: topics.collect::<Result<_, Error>>()?,
             user_data: reader.user_data()?,
             ..Subscription::default()
@@ -76,9 +108,10 @@ impl Subscription {
 }
 
 impl Assignment {
-    pub fn encode(&self) -> Result<Bytes, Error> {
+    /// In a version that the member understands, which all are alike but for their number.
+    pub fn encode(&self, version: i16) -> Result<Bytes, Error> {
         let mut bytes = BytesMut::new();
-        bytes.put_i16(ASSIGNMENT_VERSION);
+        bytes.put_i16(version.min(VERSION));
         put_partitions(&mut bytes, &self.partitions)?;
         put_user_data(&mut bytes, self.user_data.as_ref())?;
         Ok(bytes.freeze())
@@ -108,16 +141,16 @@ struct Reader {
 
 impl Reader {
     fn torn(&self) -> Error {
-        Error::Records(format!("a group member's {} is cut short", self.what))
+        Error::Torn { what: self.what }
     }
 
     fn version(&mut self) -> Result<i16, Error> {
         match self.bytes.try_get_i16().map_err(|_| self.torn())? {
             version @ 0.. => Ok(version),
-            version => Err(Error::Records(format!(
-                "a group member's {} has version {version}; 0 is the first",
-                self.what
-            ))),
+            version => Err(Error::Version {
+                what: self.what,
+                version,
+            }),
         }
     }
 
@@ -141,7 +174,7 @@ impl Reader {
         }
         let text = String::from_utf8(self.bytes.split_to(length).to_vec());
         text.map(Some)
-            .map_err(|_| Error::Records(format!("a group member's {} is not UTF-8", self.what)))
+            .map_err(|_| Error::NotUtf8 { what: self.what })
     }
 
     fn text(&mut self) -> Result<String, Error> {
@@ -159,14 +192,15 @@ impl Reader {
         Ok(Some(self.bytes.split_to(length)))
     }
 
-    fn partitions(&mut self) -> Result<Vec<TopicPartition>, Error> {
+    fn partitions(&mut self) -> Result<Partitions, Error> {
         let topics = self.count(6)?;
-        let mut partitions = Vec::new();
+        let mut partitions = Partitions::new();
         for _ in 0..topics {
             let topic: Arc<str> = Arc::from(self.text()?);
             for _ in 0..self.count(4)? {
                 let partition = self.bytes.try_get_i32().map_err(|_| self.torn())?;
-                partitions.push(TopicPartition::new(Arc::clone(&topic), partition));
+                let of_topic = partitions.entry(Arc::clone(&topic)).or_default();
+                of_topic.insert(partition);
             }
         }
         Ok(partitions)
@@ -174,15 +208,13 @@ impl Reader {
 }
 
 fn put_count(bytes: &mut BytesMut, count: usize) -> Result<(), Error> {
-    let count = i32::try_from(count)
-        .map_err(|_| Error::Invalid(format!("{count} topics or partitions are too many")))?;
+    let count = i32::try_from(count).map_err(|_| Error::TooMany { count })?;
     bytes.put_i32(count);
     Ok(())
 }
 
 fn put_text(bytes: &mut BytesMut, text: &str) -> Result<(), Error> {
-    let length = i16::try_from(text.len())
-        .map_err(|_| Error::Invalid(format!("a name of {} bytes is too long", text.len())))?;
+    let length = i16::try_from(text.len()).map_err(|_| Error::LongName { bytes: text.len() })?;
     bytes.put_i16(length);
     bytes.put_slice(text.as_bytes());
     Ok(())
@@ -199,16 +231,12 @@ fn put_user_data(bytes: &mut BytesMut, data: Option<&Bytes>) -> Result<(), Error
     Ok(())
 }
 
-fn put_partitions(bytes: &mut BytesMut, partitions: &[TopicPartition]) -> Result<(), Error> {
-    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for at in partitions {
-        topics.entry(&at.topic).or_default().push(at.partition);
-    }
-    put_count(bytes, topics.len())?;
-    for (topic, ids) in topics {
+fn put_partitions(bytes: &mut BytesMut, partitions: &Partitions) -> Result<(), Error> {
+    put_count(bytes, partitions.len())?;
+    for (topic, ids) in partitions {
         put_text(bytes, topic)?;
         put_count(bytes, ids.len())?;
-        ids.into_iter().for_each(|id| bytes.put_i32(id));
+        ids.iter().for_each(|id| bytes.put_i32(*id));
     }
     Ok(())
 }
@@ -218,12 +246,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn partitions() -> impl Strategy<Value = Vec<TopicPartition>> {
-        proptest::collection::btree_set(("[a-c]{0,3}", 0..9i32), 0..8).prop_map(|set| {
-            let each = set.into_iter();
-            each.map(|(topic, id)| TopicPartition::new(topic, id))
-                .collect()
-        })
+    fn partitions() -> impl Strategy<Value = Partitions> {
+        let ids = proptest::collection::btree_set(0..9i32, 1..4);
+        let topic = "[a-c]{0,3}".prop_map(Arc::from);
+        proptest::collection::btree_map(topic, ids, 0..5)
     }
 
     fn user_data() -> impl Strategy<Value = Option<Bytes>> {
@@ -239,7 +265,7 @@ mod tests {
             generation in proptest::option::of(0..i32::MAX),
             rack in proptest::option::of("[a-z]{0,5}"),
         ) {
-            let subscription = Subscription { topics, user_data, owned, generation, rack };
+            let subscription = Subscription { version: VERSION, topics, user_data, owned, generation, rack };
             let bytes = subscription.encode().expect("encoded");
             prop_assert_eq!(Subscription::decode(bytes.clone()).expect("decoded"), subscription);
             for end in 0..bytes.len() {
@@ -250,7 +276,7 @@ mod tests {
         #[test]
         fn an_assignment_survives_the_wire(partitions in partitions(), user_data in user_data()) {
             let assignment = Assignment { partitions, user_data };
-            let bytes = assignment.encode().expect("encoded");
+            let bytes = assignment.encode(VERSION).expect("encoded");
             prop_assert_eq!(Assignment::decode(bytes.clone()).expect("decoded"), assignment);
             for end in 1..bytes.len() {
                 prop_assert!(Assignment::decode(bytes.slice(..end)).is_err(), "cut at {}", end);
@@ -274,17 +300,17 @@ mod tests {
 
     #[test]
     fn a_later_version_is_read_as_the_last_known() {
-        let mut bytes = Assignment {
-            partitions: vec![TopicPartition::new("a", 4)],
+        let partitions = Partitions::from([("a".into(), [4].into())]);
+        let written = Assignment {
+            partitions: partitions.clone(),
             user_data: None,
-        }
-        .encode()
-        .expect("encoded")
-        .to_vec();
+        };
+        let mut bytes = written.encode(9).expect("encoded").to_vec();
+        assert_eq!(bytes[..2], [0, 3]);
         bytes[1] = 9;
         bytes.extend_from_slice(b"more");
         let assignment = Assignment::decode(Bytes::from(bytes)).expect("decoded");
-        assert_eq!(assignment.partitions, [TopicPartition::new("a", 4)]);
+        assert_eq!(assignment.partitions, partitions);
     }
 
     #[test]
