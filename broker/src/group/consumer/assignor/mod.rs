@@ -1,6 +1,9 @@
 //! Which member of a consumer group is to read which partition.
 
+mod demand;
 mod range;
+#[cfg(test)]
+mod tests;
 mod uniform;
 
 use super::Partitions;
