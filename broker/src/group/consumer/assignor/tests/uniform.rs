@@ -93,6 +93,19 @@ fn long_chains_are_found() {
 }
 
 #[test]
+fn among_those_who_have_the_least_the_right_rack_comes_first() {
+    let group = Group::in_racks(Assignor::Uniform, [topic("t", &["y"]), topic("u", &["x"])]);
+    let group = group
+        .member("a", "t", "")
+        .rack("x")
+        .member("b", "t u", "")
+        .rack("y")
+        .member("c", "u", "")
+        .rack("x");
+    group.check("a:; b: t 0; c: u 0");
+}
+
+#[test]
 fn a_member_gets_what_its_rack_holds() {
     let group = Group::in_racks(Assignor::Uniform, [topic("t", &["y", "y", "x", "x"])]);
     let group = group

@@ -52,14 +52,11 @@ pub fn replicas(demand: &Demand<'_>, pool: &Pool<'_>) -> Vec<Vec<usize>> {
 pub fn pool(
     demand: &Demand<'_>,
     pool: usize,
-    before: Vec<Option<usize>>,
+    before: &[Option<usize>],
+    replicas: &[Vec<usize>],
     shares: &[usize],
 ) -> Vec<usize> {
     let pool = &demand.pools[pool];
-    let replicas = match demand.has_racks() {
-        true => replicas(demand, pool),
-        false => vec![Vec::new(); before.len()],
-    };
     let rack = |seat: usize| demand.racks[pool.subscribers[seat]];
     let mut needs = shares.to_vec();
     let mut owners = vec![None; before.len()];
@@ -75,7 +72,7 @@ pub fn pool(
         }
     }
     if demand.has_racks() {
-        hand_out_by_rack(&mut owners, &mut needs, &replicas, rack);
+        hand_out_by_rack(&mut owners, &mut needs, replicas, rack);
     }
     hand_out(owners, &needs)
 }

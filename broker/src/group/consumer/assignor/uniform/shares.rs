@@ -31,25 +31,6 @@ impl<'a> Shares<'a> {
         Shares { demand, held, load }
     }
 
-    /// What nobody has goes to those who have the least.
-    pub fn fill(&mut self) {
-        for (pool, held) in self.demand.pools.iter().zip(&mut self.held) {
-            let free = pool.len() - held.iter().sum::<usize>();
-            if free == 0 {
-                continue;
-            }
-            let loads = pool.subscribers.iter().map(|member| self.load[*member]);
-            let mut poorest: BinaryHeap<_> = loads.zip(0..).map(Reverse).collect();
-            for _ in 0..free {
-                if let Some(mut poorest) = poorest.peek_mut() {
-                    poorest.0.0 += 1;
-                    held[poorest.0.1] += 1;
-                    self.load[pool.subscribers[poorest.0.1]] += 1;
-                }
-            }
-        }
-    }
-
     /// Within each pool, those with the most give to those with the least.
     pub fn level(&mut self) {
         for _ in 0..ROUNDS {

@@ -5,17 +5,12 @@
 //! are at most as many steps as partitions. Longer exchanges (three racks in a ring, each partition matched before it) are not
 //! looked for.
 
-use super::settle;
+use super::Replicas;
 use super::shares::Shares;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-pub fn all(shares: &mut Shares<'_>, owners: &mut [Vec<usize>]) {
+pub fn all(shares: &mut Shares<'_>, owners: &mut [Vec<usize>], replicas: &Replicas) {
     let demand = shares.demand;
-    let replicas = demand
-        .pools
-        .iter()
-        .map(|pool| settle::replicas(demand, pool));
-    let replicas: Vec<_> = replicas.collect();
     // What moves in one pool can open a way in another.
     let mut changed = true;
     while changed {
