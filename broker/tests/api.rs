@@ -10,6 +10,8 @@ mod configs;
 mod consume;
 #[path = "api/epochs.rs"]
 mod epochs;
+#[path = "api/group_configs.rs"]
+mod group_configs;
 #[path = "api/groups.rs"]
 mod groups;
 #[path = "api/produce.rs"]

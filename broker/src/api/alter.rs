@@ -4,7 +4,8 @@ use super::Call;
 use super::refusal::Refused;
 use super::topics::repeated;
 use crate::config::{
-    Change, DynamicError, DynamicSettings, Level, TopicError, TopicSettings, topic_name,
+    Change, DynamicError, DynamicSettings, GroupSettings, Level, TopicError, TopicSettings,
+    topic_name,
 };
 use crate::metadata::{Command, Resource};
 use millrace_wire::ErrorCode;
@@ -49,6 +50,9 @@ impl Changes {
 
 type Stored = BTreeMap<String, String>;
 
+/// No record of a group could hold a longer one.
+const MAX_GROUP_NAME: usize = i16::MAX as usize;
+
 /// What becomes of each of them, in their order. One that could not be read is its refusal already.
 pub async fn alter(
     call: &Call,
@@ -91,11 +95,8 @@ async fn one(call: &Call, alteration: &Alteration, validate_only: bool) -> Resul
                 "log levels cannot be changed while the broker runs: start it with MILLRACE_LOG set",
             ));
         }
-        resource::GROUP if alteration.name.is_empty() => {
-            return Err(invalid_request("Default group resources are not allowed."));
-        }
-        resource::GROUP => return without_settings(alteration, "group"),
-        resource::CLIENT_METRICS => return without_settings(alteration, "client metrics"),
+        resource::GROUP => of_group(call, alteration)?,
+        resource::CLIENT_METRICS => return without_settings(alteration),
         other => return Err(invalid_request(&format!("Unknown resource type {other}"))),
     };
     let changes = difference(&before, &after, &alteration.changes);
@@ -160,6 +161,35 @@ fn of_broker(call: &Call, alteration: &Alteration) -> Result<(Resource, Stored, 
     let altered = settings
         .alter(alteration.changes.list(), level)
         .map_err(of_broker_error)?;
+    altered
+        .check(&call.broker.started_with)
+        .map_err(of_broker_error)?;
+    let after = owned(altered.iter());
+    Ok((resource, before, after))
+}
+
+fn of_group(call: &Call, alteration: &Alteration) -> Result<(Resource, Stored, Stored), Refused> {
+    let name = &*alteration.name;
+    if name.is_empty() {
+        return Err(invalid_request("Default group resources are not allowed."));
+    }
+    if name.len() > MAX_GROUP_NAME {
+        let why = format!(
+            "a group's name has {MAX_GROUP_NAME} bytes at most, and this one has {}",
+            name.len()
+        );
+        return Err(invalid_request(&why));
+    }
+    let resource = Resource::Group(name.to_owned());
+    let image = call.broker.metadata.image();
+    let before = image.configs(&resource).cloned().unwrap_or_default();
+    let settings = match alteration.changes.is_all() {
+        true => GroupSettings::default(),
+        false => GroupSettings::from_stored(pairs(&before)).0,
+    };
+    let altered = settings
+        .alter(alteration.changes.list(), &call.broker.config())
+        .map_err(|error| Refused::new(ErrorCode::InvalidConfig, error.to_string()))?;
     let after = owned(altered.iter());
     Ok((resource, before, after))
 }
@@ -175,13 +205,15 @@ fn of_broker_error(error: DynamicError) -> Refused {
         | DynamicError::ReadOnly { .. }
         | DynamicError::OfOneBroker { .. }
         | DynamicError::Invalid(_)
+        | DynamicError::TooSmall { .. }
+        | DynamicError::TooLarge { .. }
         | DynamicError::Refused { .. } => ErrorCode::InvalidRequest,
     };
     Refused::new(code, error.to_string())
 }
 
 /// What no setting is known of: deleting one changes nothing, as everywhere.
-fn without_settings(alteration: &Alteration, what: &str) -> Result<(), Refused> {
+fn without_settings(alteration: &Alteration) -> Result<(), Refused> {
     let mut set = alteration
         .changes
         .list()
@@ -189,7 +221,7 @@ fn without_settings(alteration: &Alteration, what: &str) -> Result<(), Refused> 
     match set.next() {
         Some((name, _)) => Err(Refused::new(
             ErrorCode::InvalidConfig,
-            format!("Unknown {what} config name: {name}"),
+            format!("Unknown client metrics config name: {name}"),
         )),
         None => Ok(()),
     }

@@ -1,10 +1,10 @@
-//! DescribeConfigs: the settings of topics and brokers, with where each value comes from.
+//! DescribeConfigs: the settings of topics, brokers and groups, with where each value comes from.
 
 use super::alter::resource;
 use super::refusal::Refused;
 use super::{Call, Reply, code, text};
-use crate::config::{BrokerConfig, Entry, TopicSettings, topic_name};
-use crate::metadata::Image;
+use crate::config::{BrokerConfig, Entry, GroupSettings, TopicSettings, topic_name};
+use crate::metadata::{Image, Resource};
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::describe_configs_request::DescribeConfigsResource;
 use millrace_wire::messages::describe_configs_response::{
@@ -95,8 +95,9 @@ impl Describing<'_> {
             resource::GROUP if name.is_empty() => {
                 return invalid("Group name must not be empty".to_owned());
             }
-            // Neither has settings here.
-            resource::CLIENT_METRICS | resource::GROUP => Vec::new(),
+            resource::GROUP => self.group(name),
+            // Nothing is known of them here.
+            resource::CLIENT_METRICS => Vec::new(),
             _ => return invalid("Unsupported resource type: UNKNOWN".to_owned()),
         };
         Ok(entries
@@ -117,6 +118,15 @@ impl Describing<'_> {
             .map(|(name, value)| (name.as_str(), value.as_str()));
         let (settings, _) = TopicSettings::from_stored(pairs);
         Ok(self.config.describe_topic(&settings))
+    }
+
+    /// Whether there is such a group or not: what is set is for groups to come, too.
+    fn group(&self, name: &str) -> Vec<Entry> {
+        let resource = Resource::Group(name.to_owned());
+        let stored = self.image.configs(&resource).into_iter().flatten();
+        let pairs = stored.map(|(name, value)| (name.as_str(), value.as_str()));
+        let (settings, _) = GroupSettings::from_stored(pairs);
+        self.config.describe_group(&settings)
     }
 
     fn setting(&self, entry: Entry) -> DescribeConfigsResourceResult {

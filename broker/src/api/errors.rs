@@ -49,6 +49,7 @@ error_codes! {
     InitProducerIdResponse: error_code;
     JoinGroupResponse: error_code;
     LeaveGroupResponse: error_code, members.error_code;
+    ListConfigResourcesResponse: error_code;
     ListGroupsResponse: error_code;
     ListOffsetsResponse: topics.partitions.error_code;
     MetadataResponse: topics.error_code, topics.partitions.error_code;

@@ -29,6 +29,7 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod metadata;
@@ -196,6 +197,7 @@ apis! {
     DescribeProducers: DescribeProducersRequest => describe_producers;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest => consumer_group_heartbeat;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest => consumer_group_describe;
+    ListConfigResources: ListConfigResourcesRequest => list_config_resources;
     DescribeTopicPartitions: DescribeTopicPartitionsRequest => describe_topic_partitions;
 }
 

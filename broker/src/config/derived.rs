@@ -3,7 +3,7 @@
 use super::layers::{Given, Layers};
 use super::listeners::{self, HostPort, Listener, ProtocolMap};
 use super::value::Value;
-use super::{Errors, Problem, table};
+use super::{Errors, Problem, orders, table};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ impl Derived {
         derived.max_connections_by_address = reader.connections_by_address();
         derived.metrics_listener = reader.host_port("millrace.metrics.listener");
         derived.control_listener = reader.host_port("millrace.control.listener");
-        reader.orders();
+        orders::check(&mut reader);
         derived
     }
 }
@@ -88,13 +88,13 @@ fn node_id(layers: &mut Layers, errors: &mut Errors) -> i32 {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     layers: &'a Layers,
     errors: &'a mut Errors,
 }
 
 impl<'a> Reader<'a> {
-    fn given(&self, name: &str) -> Option<&'a Given> {
+    pub fn given(&self, name: &str) -> Option<&'a Given> {
         self.layers.given.get(name)
     }
 
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         self.layers.effective(table::broker_setting(name)?)
     }
 
-    fn items(&self, name: &str) -> Vec<String> {
+    pub fn items(&self, name: &str) -> Vec<String> {
         match self.value(name) {
             Some(Value::List(items)) => items,
             _ => Vec::new(),
@@ -113,14 +113,14 @@ impl<'a> Reader<'a> {
         self.value(name).map(|v| v.to_string()).unwrap_or_default()
     }
 
-    fn number(&self, name: &str) -> i64 {
+    pub fn number(&self, name: &str) -> i64 {
         match self.value(name) {
             Some(Value::Number(number)) => number,
             _ => 0,
         }
     }
 
-    fn wrong(&mut self, name: &str, what: String) {
+    pub fn wrong(&mut self, name: &str, what: String) {
         let given = self.given(name);
         self.errors.push(Problem {
             origin: given.map(|given| given.origin.clone()),
@@ -295,38 +295,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-
-    /// Bounds among settings.
-    fn orders(&mut self) {
-        for (low, high) in ORDERS {
-            let (least, most) = (self.number(low), self.number(high));
-            if least > most {
-                let blamed = if self.given(low).is_some() { low } else { high };
-                self.wrong(
-                    blamed,
-                    format!("{low} ({least}) may not be more than {high} ({most})"),
-                );
-            }
-        }
-        for name in [
-            "log.retention.ms",
-            "log.retention.minutes",
-            "log.retention.hours",
-        ] {
-            if self.given(name).is_some() && self.number(name) == 0 {
-                let what = "nothing would be kept; write 1 or more, or -1 for ever".to_owned();
-                self.wrong(name, what);
-            }
-        }
-        let (queued, largest) = ("queued.max.request.bytes", "socket.request.max.bytes");
-        if self.number(queued) > 0 && self.number(queued) < self.number(largest) {
-            let what = format!(
-                "one request may have {} bytes ({largest})",
-                self.number(largest)
-            );
-            self.wrong(queued, what);
-        }
-    }
 }
 
 pub(super) const BY_ADDRESS: &str = "max.connections.per.ip.overrides";
@@ -350,45 +318,3 @@ pub(super) fn connections_by_address(text: &str) -> Result<BTreeMap<String, u32>
     }
     Ok(limits)
 }
-
-/// The first may not exceed the second.
-const ORDERS: &[(&str, &str)] = &[
-    (
-        "group.min.session.timeout.ms",
-        "group.max.session.timeout.ms",
-    ),
-    (
-        "group.consumer.min.session.timeout.ms",
-        "group.consumer.session.timeout.ms",
-    ),
-    (
-        "group.consumer.session.timeout.ms",
-        "group.consumer.max.session.timeout.ms",
-    ),
-    (
-        "group.consumer.min.heartbeat.interval.ms",
-        "group.consumer.heartbeat.interval.ms",
-    ),
-    (
-        "group.consumer.heartbeat.interval.ms",
-        "group.consumer.max.heartbeat.interval.ms",
-    ),
-    (
-        "group.consumer.heartbeat.interval.ms",
-        "group.consumer.session.timeout.ms",
-    ),
-    (
-        "group.consumer.min.assignment.interval.ms",
-        "group.consumer.assignment.interval.ms",
-    ),
-    (
-        "group.consumer.assignment.interval.ms",
-        "group.consumer.max.assignment.interval.ms",
-    ),
-    (
-        "log.cleaner.min.compaction.lag.ms",
-        "log.cleaner.max.compaction.lag.ms",
-    ),
-    ("millrace.log.budget.bytes", "millrace.log.limit.bytes"),
-    ("millrace.packed.below.bytes", "millrace.run.bytes"),
-];

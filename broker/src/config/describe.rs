@@ -1,6 +1,8 @@
 //! Settings as DescribeConfigs lists them: sources and synonyms in Kafka's order and with Kafka's omissions.
 
 use super::broker::BrokerConfig;
+use super::group::GroupSettings;
+use super::overrides::Overrides;
 use super::setting::{Scope, Setting};
 use super::table;
 use super::topic::TopicSettings;
@@ -9,6 +11,7 @@ use super::value::{Kind, Value};
 /// Where a value comes from. The order is that of Kafka's synonyms, the first wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    DynamicGroup,
     DynamicTopic,
     DynamicBroker,
     DynamicDefaultBroker,
@@ -32,6 +35,7 @@ impl Source {
             Source::DynamicDefaultBroker => 3,
             Source::StaticBroker => 4,
             Source::Default => 5,
+            Source::DynamicGroup => 8,
         }
     }
 
@@ -42,6 +46,7 @@ impl Source {
             Source::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
             Source::StaticBroker => "STATIC_BROKER_CONFIG",
             Source::Default => "DEFAULT_CONFIG",
+            Source::DynamicGroup => "DYNAMIC_GROUP_CONFIG",
         }
     }
 }
@@ -102,26 +107,55 @@ impl BrokerConfig {
 
     /// A topic's settings, by name.
     pub fn describe_topic(&self, topic: &TopicSettings) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = table::TOPIC
-            .iter()
-            .filter_map(|row| {
-                let own = topic.overrides().get(row);
-                let value = own.clone().or_else(|| self.layers.topic_default(row))?;
-                let mut synonyms = match row.synonyms.first() {
-                    Some(first) => self.synonyms(first.name),
-                    None => Vec::new(),
+        let own = topic.overrides();
+        self.describe_own(table::TOPIC, own, Source::DynamicTopic, |row| {
+            match row.synonyms.first() {
+                Some(first) => self.synonyms(first.name),
+                None => Vec::new(),
+            }
+        })
+    }
+
+    /// A group's settings, by name, whether there is such a group or not.
+    pub fn describe_group(&self, group: &GroupSettings) -> Vec<Entry> {
+        let own = group.overrides();
+        self.describe_own(table::GROUP, own, Source::DynamicGroup, |row| {
+            let default = |row: &Setting| SynonymEntry {
+                name: row.name,
+                value: shown(row, row.default_value().as_ref()),
+                source: Source::Default,
+            };
+            match row.synonyms.first() {
+                Some(first) => self.synonyms(first.name),
+                // Only here Kafka tells a default that no broker's setting stands behind.
+                None => vec![default(row)],
+            }
+        })
+    }
+
+    /// What is set on a topic or a group, or lies behind it.
+    fn describe_own(
+        &self,
+        rows: &'static [Setting],
+        own: &Overrides,
+        source: Source,
+        behind: impl Fn(&Setting) -> Vec<SynonymEntry>,
+    ) -> Vec<Entry> {
+        let describe = |row: &'static Setting| {
+            let set = own.get(row);
+            let value = set.clone().or_else(|| self.layers.behind(row))?;
+            let mut synonyms = behind(row);
+            if let Some(set) = &set {
+                let set = SynonymEntry {
+                    name: row.name,
+                    value: shown(row, Some(set)),
+                    source,
                 };
-                if let Some(own) = &own {
-                    let own = SynonymEntry {
-                        name: row.name,
-                        value: shown(row, Some(own)),
-                        source: Source::DynamicTopic,
-                    };
-                    synonyms.insert(0, own);
-                }
-                Some(entry(row, Some(value), synonyms))
-            })
-            .collect();
+                synonyms.insert(0, set);
+            }
+            Some(entry(row, Some(value), synonyms))
+        };
+        let mut entries: Vec<Entry> = rows.iter().filter_map(describe).collect();
         entries.sort_by_key(|entry| entry.name);
         entries
     }
@@ -161,7 +195,7 @@ fn entry(row: &'static Setting, value: Option<Value>, synonyms: Vec<SynonymEntry
         name: row.name,
         value: shown(row, value.as_ref()),
         source: source.unwrap_or(Source::Default),
-        is_read_only: row.scope != Scope::Topic && !row.scope.is_dynamic(),
+        is_read_only: !matches!(row.scope, Scope::Topic | Scope::Group) && !row.scope.is_dynamic(),
         is_sensitive: row.is_sensitive(),
         kind: row.kind,
         doc: row.doc,

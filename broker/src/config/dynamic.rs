@@ -8,6 +8,13 @@ use super::setting::{Scope, Served};
 use super::table;
 use super::value::{Invalid, Value};
 
+/// What the broker was started with bounds: a setting, its least and its most.
+const BOUNDED: &[(&str, &str, &str)] = &[(
+    "group.consumer.assignment.interval.ms",
+    "group.consumer.min.assignment.interval.ms",
+    "group.consumer.max.assignment.interval.ms",
+)];
+
 /// Refusals of broker settings. All are `INVALID_REQUEST` but for `NotAList`, which is `INVALID_CONFIG`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DynamicError {
@@ -25,6 +32,16 @@ pub enum DynamicError {
     NotAList {
         operation: &'static str,
         name: String,
+    },
+    #[error("{name} must be greater than or equal to {min}")]
+    TooSmall {
+        name: &'static str,
+        min: &'static str,
+    },
+    #[error("{name} must be less than or equal to {max}")]
+    TooLarge {
+        name: &'static str,
+        max: &'static str,
     },
     #[error("{name} is not served: {reason}")]
     Refused {
@@ -73,6 +90,27 @@ impl DynamicSettings {
             settings.change(name, change, level)?;
         }
         Ok(settings)
+    }
+
+    /// Whether what is set is within the bounds that this broker was started with.
+    pub fn check(&self, broker: &BrokerConfig) -> Result<(), DynamicError> {
+        for (name, min, max) in BOUNDED.iter().copied() {
+            let set = table::broker_setting(name).and_then(|row| self.0.get(row));
+            let Some(Value::Number(set)) = set else {
+                continue;
+            };
+            let bound = |of: &str| match broker.effective(of) {
+                Some(Value::Number(bound)) => bound,
+                other => unreachable!("{of} is a number with a default, not {other:?}"),
+            };
+            if set < bound(min) {
+                return Err(DynamicError::TooSmall { name, min });
+            }
+            if set > bound(max) {
+                return Err(DynamicError::TooLarge { name, max });
+            }
+        }
+        Ok(())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {

@@ -58,12 +58,12 @@ impl Layers {
             Source::DynamicDefaultBroker => self.dynamic_default.get(row),
             Source::StaticBroker => self.given.get(row.name).map(|given| given.value.clone()),
             Source::Default => row.default_value(),
-            Source::DynamicTopic => None,
+            Source::DynamicTopic | Source::DynamicGroup => None,
         }
     }
 
-    /// What a topic has that does not say otherwise.
-    pub fn topic_default(&self, row: &Setting) -> Option<Value> {
+    /// What a topic or a group has that does not say otherwise.
+    pub fn behind(&self, row: &Setting) -> Option<Value> {
         for synonym in row.synonyms {
             let Some(behind) = table::broker_setting(synonym.name) else {
                 continue;

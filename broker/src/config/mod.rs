@@ -1,8 +1,8 @@
 //! The broker's and the topics' configuration: names, kinds, defaults and rules are Kafka's.
 //!
 //! `table/` is the one place for what is known of each setting; `docs/reference/settings.md` is written from it. What a
-//! broker is started with comes in by [`BrokerConfig::load`], what is set while it runs by [`TopicSettings`] and
-//! [`DynamicSettings`]; `describe.rs` lists both as DescribeConfigs does. Nothing here does I/O but
+//! broker is started with comes in by [`BrokerConfig::load`], what is set while it runs by [`TopicSettings`],
+//! [`GroupSettings`] and [`DynamicSettings`]; `describe.rs` lists all as DescribeConfigs does. Nothing here does I/O but
 //! [`SettingsFile::read`].
 //!
 //! **Invariant:** a name that is not known is refused, a known one without effect is named in a warning, and one whose
@@ -12,9 +12,11 @@ mod broker;
 mod derived;
 mod describe;
 mod dynamic;
+mod group;
 mod layers;
 mod listeners;
 mod nearest;
+mod orders;
 mod overrides;
 pub mod reference;
 pub mod setting;
@@ -29,6 +31,7 @@ mod value;
 pub use broker::{BrokerConfig, Loaded};
 pub use describe::{Entry, Source, SynonymEntry};
 pub use dynamic::{DynamicError, DynamicSettings, Level};
+pub use group::{GroupError, GroupSettings};
 pub use layers::Origin;
 pub use listeners::{HostPort, Listener, Protocol};
 pub use millrace_wire::properties::{self, Properties};

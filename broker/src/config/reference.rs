@@ -29,11 +29,12 @@ pub fn page() -> String {
         section(&mut page, area, rows, false);
     }
     section(&mut page, "Topics", table::TOPIC, true);
+    section(&mut page, "Single groups", table::GROUP, true);
     page
 }
 
-fn section(page: &mut String, area: &str, rows: &[Setting], is_of_topics: bool) {
-    let behind = if is_of_topics {
+fn section(page: &mut String, area: &str, rows: &[Setting], has_broker_s: bool) {
+    let behind = if has_broker_s {
         " Broker's |"
     } else {
         " Dynamic |"
@@ -45,7 +46,7 @@ fn section(page: &mut String, area: &str, rows: &[Setting], is_of_topics: bool) 
     )
     .expect("a string takes any text");
     for row in rows {
-        let behind = if is_of_topics {
+        let behind = if has_broker_s {
             let names: Vec<String> = row
                 .synonyms
                 .iter()
@@ -75,7 +76,7 @@ fn section(page: &mut String, area: &str, rows: &[Setting], is_of_topics: bool) 
 
 fn dynamic(scope: Scope) -> &'static str {
     match scope {
-        Scope::ReadOnly | Scope::Internal | Scope::Topic => "no",
+        Scope::ReadOnly | Scope::Internal | Scope::Topic | Scope::Group => "no",
         Scope::PerBroker => "per broker",
         Scope::ClusterWide => "cluster-wide",
         Scope::DynamicOnly => "only",

@@ -14,7 +14,7 @@ pub struct Setting {
     pub importance: Importance,
     pub scope: Scope,
     pub served: Served,
-    /// A topic setting's defaults among the broker's settings, first the one that wins.
+    /// A topic's or a group's setting's defaults among the broker's settings, first the one that wins.
     pub synonyms: &'static [Synonym],
     pub doc: &'static str,
 }
@@ -57,6 +57,7 @@ pub enum Scope {
     /// As `ClusterWide`, and only while it runs.
     DynamicOnly,
     Topic,
+    Group,
 }
 
 impl Scope {
@@ -83,7 +84,7 @@ pub enum Served {
     Refused(&'static str),
 }
 
-/// A broker's setting that a topic setting falls back to, and by what its number is multiplied.
+/// A broker's setting that a topic's or a group's falls back to, and by what its number is multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synonym {
     pub name: &'static str,

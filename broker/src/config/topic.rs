@@ -198,7 +198,7 @@ impl TopicConfig {
         let value = |name: &str| {
             let row =
                 table::topic_setting(name).expect("the table has all names that are read here");
-            let value = own.get(row).or_else(|| layers.topic_default(row));
+            let value = own.get(row).or_else(|| layers.behind(row));
             value.expect("topic settings that are read here have a default")
         };
         let number = |name: &str| match value(name) {

@@ -101,6 +101,16 @@ impl Image {
         }
     }
 
+    /// What was set on single groups, by their names.
+    pub fn group_configs(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
+        // Groups are the last of resources.
+        let groups = self.configs.range(Resource::Group(String::new())..);
+        groups.filter_map(|(resource, configs)| match resource {
+            Resource::Group(group) => Some((&**group, &**configs)),
+            Resource::Topic(_) | Resource::Broker(_) | Resource::AllBrokers => None,
+        })
+    }
+
     /// A topic whose name differs from `name` in `.` and `_` only: their metrics could not be told apart.
     pub fn colliding(&self, name: &str) -> Option<&str> {
         if !name.contains(['.', '_']) {

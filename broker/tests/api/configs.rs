@@ -14,17 +14,17 @@ use millrace_wire::messages::{
     alter_configs_request,
 };
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const LOGGER: i8 = 8;
-const GROUP: i8 = 32;
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
+pub const LOGGER: i8 = 8;
+pub const GROUP: i8 = 32;
 
-const SET: i8 = 0;
-const DELETE: i8 = 1;
+pub const SET: i8 = 0;
+pub const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
-async fn describe(
+pub async fn describe(
     client: &mut Client,
     kind: i8,
     of: &str,
@@ -42,14 +42,19 @@ async fn describe(
     client.ask(4, &request).await.results.remove(0)
 }
 
-async fn one(client: &mut Client, kind: i8, of: &str, name: &str) -> DescribeConfigsResourceResult {
+pub async fn one(
+    client: &mut Client,
+    kind: i8,
+    of: &str,
+    name: &str,
+) -> DescribeConfigsResourceResult {
     let mut result = describe(client, kind, of, &[name]).await;
     assert_eq!(error(result.error_code), ErrorCode::None, "{result:?}");
     assert_eq!(result.configs.len(), 1, "{name} of {of:?}");
     result.configs.remove(0)
 }
 
-fn change(kind: i8, of: &str, changes: &[(i8, &str, Option<&str>)]) -> AlterConfigsResource {
+pub fn change(kind: i8, of: &str, changes: &[(i8, &str, Option<&str>)]) -> AlterConfigsResource {
     let configs = changes.iter().map(|(operation, name, value)| {
         AlterableConfig::default()
             .with_name(text(name))
@@ -62,7 +67,7 @@ fn change(kind: i8, of: &str, changes: &[(i8, &str, Option<&str>)]) -> AlterConf
         .with_configs(configs.collect())
 }
 
-async fn alter(
+pub async fn alter(
     client: &mut Client,
     resources: Vec<AlterConfigsResource>,
 ) -> (ErrorCode, Option<String>) {

@@ -1,8 +1,8 @@
 //! Consumer groups and their offsets.
 
-use super::reasons::{COORDINATOR_LOG, SHARED_LOG, STREAMS_GROUPS, THREADS};
+use super::reasons::{COORDINATOR_LOG, NO_CLASSES, SHARED_LOG, STREAMS_GROUPS, THREADS};
 use super::settings;
-use crate::config::setting::Served::{Accepted, Served};
+use crate::config::setting::Served::{Accepted, Refused, Served};
 use crate::config::setting::Valid::{Any, AtLeast, Items, OneOfAnyCase};
 
 settings! {
@@ -33,7 +33,7 @@ settings! {
     "group.max.size", Int, "2147483647", AtLeast(1), Medium, ReadOnly, Served,
         "Members of a classic group.";
     "group.coordinator.rebalance.protocols", List, "classic,consumer,streams", Items(&["consumer", "classic", "share", "streams"]), Medium, ReadOnly, Served,
-        "The kinds of groups that are offered.";
+        "The protocols of groups that are offered, classic always; share and streams are not served yet (in Kafka 4.4 deprecated).";
     "group.coordinator.append.linger.ms", Int, "-1", AtLeast(-1), Medium, ReadOnly, Accepted(COORDINATOR_LOG),
         "How long a coordinator gathers before it writes; -1 lets it choose.";
     "group.coordinator.cached.buffer.max.bytes", Int, "1048588", AtLeast(524_288), Medium, ClusterWide, Accepted(COORDINATOR_LOG),
@@ -44,8 +44,8 @@ settings! {
         "Threads of the group coordinators.";
     "group.consumer.assignment.interval.ms", Int, "1000", AtLeast(0), Medium, ClusterWide, Served,
         "The least time between two assignments of one consumer group.";
-    "group.consumer.assignors", List, "uniform,range", Any, Medium, ReadOnly, Served,
-        "Assignors of consumer groups on the broker, the default first.";
+    "group.consumer.assignors", List, "uniform,range", Items(ASSIGNORS), Medium, ReadOnly, Served,
+        "Assignors of consumer groups on the broker, the default first; Kafka's classes mean the same.";
     "group.consumer.heartbeat.interval.ms", Int, "5000", AtLeast(1), Medium, ReadOnly, Served,
         "How often a member of a consumer group reports.";
     "group.consumer.max.assignment.interval.ms", Int, "15000", AtLeast(0), Medium, ReadOnly, Served,
@@ -70,6 +70,8 @@ settings! {
         "How long a silent member of a consumer group counts as alive.";
     "group.streams.assignment.interval.ms", Int, "1000", AtLeast(0), Medium, ClusterWide, Accepted(STREAMS_GROUPS),
         "The least time between two assignments of one streams group.";
+    "group.streams.assignors", List, "sticky", Any, Medium, ReadOnly, Accepted(STREAMS_GROUPS),
+        "Assignors of streams groups on the broker, the default first (Kafka 4.4).";
     "group.streams.heartbeat.interval.ms", Int, "5000", AtLeast(1), Medium, ReadOnly, Accepted(STREAMS_GROUPS),
         "How often a member of a streams group reports.";
     "group.streams.initial.rebalance.delay.ms", Int, "3000", AtLeast(0), Medium, ReadOnly, Accepted(STREAMS_GROUPS),
@@ -92,6 +94,27 @@ settings! {
         "Lower bound of a group's own session timeout.";
     "group.streams.num.standby.replicas", Int, "0", AtLeast(0), Medium, ReadOnly, Accepted(STREAMS_GROUPS),
         "Standby tasks of each task.";
+    "group.streams.rack.aware.assignment.tags", List, "", Any, Low, ReadOnly, Accepted(STREAMS_GROUPS),
+        "Tags of clients by which standby tasks are spread (Kafka 4.4).";
     "group.streams.session.timeout.ms", Int, "45000", AtLeast(1), Medium, ReadOnly, Accepted(STREAMS_GROUPS),
         "How long a silent member of a streams group counts as alive.";
+    "group.streams.topology.description.plugin.class", Class, none, Any, Medium, ReadOnly, Refused(NO_CLASSES),
+        "A class that keeps descriptions of topologies (Kafka 4.4).";
+}
+
+/// What `group.consumer.assignors` may name.
+const ASSIGNORS: &[&str] = &[
+    "uniform",
+    "range",
+    "org.apache.kafka.coordinator.group.assignor.UniformAssignor",
+    "org.apache.kafka.coordinator.group.assignor.RangeAssignor",
+];
+
+/// The assignor that one of them means.
+pub fn assignor_name(given: &str) -> &str {
+    match given.strip_prefix("org.apache.kafka.coordinator.group.assignor.") {
+        Some("UniformAssignor") => "uniform",
+        Some("RangeAssignor") => "range",
+        _ => given,
+    }
 }

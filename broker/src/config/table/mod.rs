@@ -1,9 +1,10 @@
-//! Every setting that is known: one row each, the broker's by area and the topics'.
+//! Every setting that is known: one row each, the broker's by area, the topics' and the groups'.
 //!
 //! A row reads: name, kind, default, valid values, importance, scope, what comes of it, what it means. Names, kinds,
 //! defaults and bounds are those of Apache Kafka 4.3.1 (its `KafkaConfig` and `LogConfig`), and of 4.4 where a row says so.
 
 mod broker;
+mod group;
 mod groups;
 mod log;
 mod metadata;
@@ -18,6 +19,8 @@ mod share_groups;
 mod tiered;
 mod topic;
 mod transactions;
+
+pub use groups::assignor_name;
 
 use super::setting::Setting;
 use std::collections::HashMap;
@@ -73,6 +76,9 @@ pub const BROKER: &[(&str, &[Setting])] = &[
 /// The topics' settings.
 pub const TOPIC: &[Setting] = topic::SETTINGS;
 
+/// What can be set on a single group.
+pub const GROUP: &[Setting] = group::SETTINGS;
+
 static BROKER_BY_NAME: LazyLock<HashMap<&'static str, &'static Setting>> =
     LazyLock::new(|| broker_settings().map(|row| (row.name, row)).collect());
 
@@ -85,6 +91,10 @@ pub fn broker_settings() -> impl Iterator<Item = &'static Setting> {
 
 pub fn broker_setting(name: &str) -> Option<&'static Setting> {
     BROKER_BY_NAME.get(name).copied()
+}
+
+pub fn group_setting(name: &str) -> Option<&'static Setting> {
+    GROUP.iter().find(|row| row.name == name)
 }
 
 pub fn topic_setting(name: &str) -> Option<&'static Setting> {

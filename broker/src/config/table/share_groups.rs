@@ -6,6 +6,10 @@ use crate::config::setting::Served::Accepted;
 use crate::config::setting::Valid::{Any, AtLeast, Between};
 
 settings! {
+    "errors.deadletterqueue.auto.create.topics.enable", Boolean, "false", Any, Medium, ClusterWide, Accepted(SHARE_GROUPS),
+        "Whether topics for records that share groups give up are made when they are needed (Kafka 4.4).";
+    "errors.deadletterqueue.topic.name.prefix", String, "dlq.", Any, Medium, ClusterWide, Accepted(SHARE_GROUPS),
+        "How the names of such topics begin (Kafka 4.4).";
     "group.share.assignment.interval.ms", Int, "1000", AtLeast(0), Medium, ClusterWide, Accepted(SHARE_GROUPS),
         "The least time between two assignments of one share group.";
     "group.share.assignors", List, "simple", Any, Medium, ReadOnly, Accepted(SHARE_GROUPS),

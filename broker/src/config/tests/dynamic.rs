@@ -155,3 +155,33 @@ fn what_was_stored_and_is_unknown_is_named_and_left_out() {
     );
     assert_eq!(passed_over.len(), 2);
 }
+
+#[test]
+fn what_a_broker_bounds_stays_within_its_bounds() {
+    let bounds = [
+        "group.consumer.min.assignment.interval.ms=500",
+        "group.consumer.max.assignment.interval.ms=2000",
+    ];
+    let check = |value: &str, expected: Expect| {
+        let change = set(value);
+        let changes = [("group.consumer.assignment.interval.ms", &change)];
+        let altered = DynamicSettings::default().alter(changes, Level::Cluster);
+        let checked = altered.and_then(|altered| altered.check(&broker(&bounds)));
+        let shown = checked.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+        expected.assert_eq(&shown);
+    };
+    check("500", expect!["ok"]);
+    check("2000", expect!["ok"]);
+    check(
+        "499",
+        expect![
+            "group.consumer.assignment.interval.ms must be greater than or equal to group.consumer.min.assignment.interval.ms"
+        ],
+    );
+    check(
+        "2001",
+        expect![
+            "group.consumer.assignment.interval.ms must be less than or equal to group.consumer.max.assignment.interval.ms"
+        ],
+    );
+}

@@ -2,6 +2,7 @@
 
 mod describe;
 mod dynamic;
+mod groups;
 mod load;
 mod names;
 mod reference;

@@ -24,6 +24,12 @@ const DERIVED: &[&str] = &[
     "security.inter.broker.protocol",
 ];
 
+fn all() -> impl Iterator<Item = &'static Setting> {
+    table::broker_settings()
+        .chain(table::TOPIC)
+        .chain(table::GROUP)
+}
+
 fn is_served(row: &&'static Setting) -> bool {
     row.served == Served::Served
 }
@@ -35,18 +41,24 @@ fn names_and_variables_are_unique() {
     for row in table::broker_settings() {
         assert!(names.insert(row.name), "{} twice", row.name);
         assert!(variables.insert(row.variable()), "{}", row.variable());
-        assert_ne!(row.scope, Scope::Topic, "{}", row.name);
+        let is_own = matches!(row.scope, Scope::Topic | Scope::Group);
+        assert!(!is_own, "{}", row.name);
     }
     let mut names = BTreeSet::new();
     for row in table::TOPIC {
         assert!(names.insert(row.name), "{} twice", row.name);
         assert_eq!(row.scope, Scope::Topic, "{}", row.name);
     }
+    let mut names = BTreeSet::new();
+    for row in table::GROUP {
+        assert!(names.insert(row.name), "{} twice", row.name);
+        assert_eq!(row.scope, Scope::Group, "{}", row.name);
+    }
 }
 
 #[test]
 fn every_default_is_valid_and_spelled_as_it_is_shown() {
-    for row in table::broker_settings().chain(table::TOPIC) {
+    for row in all() {
         let Some(text) = row.default else { continue };
         match row.parse(text) {
             Ok(value) => assert_eq!(value.to_string(), text, "{}", row.name),
@@ -90,7 +102,7 @@ fn a_topic_s_default_and_the_broker_s_behind_it_agree() {
                 row.name, synonym.name
             );
         }
-        let shown = broker.layers.topic_default(row);
+        let shown = broker.layers.behind(row);
         assert_eq!(shown, row.default_value(), "{}", row.name);
     }
 }
@@ -114,7 +126,7 @@ fn every_bound_of_a_field_fits_the_field() {
 
 #[test]
 fn a_row_says_what_a_reader_needs() {
-    for row in table::broker_settings().chain(table::TOPIC) {
+    for row in all() {
         assert!(
             row.doc.ends_with('.') || row.doc.ends_with(')'),
             "{}: {}",
