@@ -111,7 +111,7 @@ impl Server {
         let groups = Groups::start(
             replicas.clone(),
             metadata.clone(),
-            &config,
+            config.clone(),
             stop.clone(),
             &tasks,
         );

@@ -5,6 +5,7 @@ use super::catalog::Catalog;
 use super::effects::{Answer, Effects, Ticket};
 use super::log;
 use super::machine::Machine;
+use super::settings::Settings;
 use crate::clock;
 use crate::engine::{self, AppendError};
 use crate::raft::Failure;
@@ -166,6 +167,11 @@ impl Coordinator {
     /// Does what is due, and says when there is more.
     pub fn tick(&self) {
         let ((), _) = self.take(|inner, now, effects| inner.machine.tick(now, effects));
+    }
+
+    /// Its rules go by these from now on.
+    pub fn set_settings(&self, settings: &Arc<Settings>) {
+        self.lock().machine.set_settings(settings);
     }
 
     /// What the machine is now, committed or about to be: for metrics.

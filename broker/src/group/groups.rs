@@ -2,6 +2,7 @@
 
 use super::catalog::Catalog;
 use super::coordinator::{Alarm, Coordinator, CoordinatorParts};
+use super::current::Current;
 use super::effects::Effects;
 use super::log;
 use super::machine::Machine;
@@ -39,7 +40,7 @@ pub struct Groups {
     metadata: metadata::Handle,
     /// The topics as of the image that was last looked at.
     catalog: Mutex<(Arc<Image>, Arc<Catalog>)>,
-    settings: Settings,
+    current: Mutex<Current>,
     patience: Duration,
     expiry_interval: Duration,
     alarm: Arc<Alarm>,
@@ -88,7 +89,7 @@ impl Groups {
     pub fn start(
         replicas: Replicas,
         metadata: metadata::Handle,
-        config: &BrokerConfig,
+        config: Arc<BrokerConfig>,
         stop: CancellationToken,
         tasks: &TaskTracker,
     ) -> Arc<Groups> {
@@ -97,11 +98,11 @@ impl Groups {
         let catalog = Arc::new(Catalog::of(&image));
         let groups = Arc::new(Groups {
             replicas,
-            metadata,
+            metadata: metadata.clone(),
             catalog: Mutex::new((image, catalog)),
-            settings: Settings::of(config),
             patience: ms(config.offsets_commit_timeout_ms.into()),
             expiry_interval: ms(config.offsets_retention_check_interval_ms),
+            current: Mutex::new(Current::new(metadata, config)),
             alarm: Arc::default(),
             slots: Mutex::default(),
         });
@@ -208,7 +209,7 @@ impl Groups {
             partition,
             handle: handle.clone(),
             positions,
-            settings: self.settings.clone(),
+            settings: self.settings(),
             catalog: self.catalog(),
             alarm: self.alarm.clone(),
             patience: self.patience,
@@ -263,6 +264,7 @@ impl Groups {
                 () = self.alarm.earlier.notified() => {}
                 _ = look.tick() => {
                     self.look();
+                    self.set_settings();
                     self.forget_topics(&mut topics).await;
                 }
                 _ = expiry.tick() => self.for_each(|machine, now, effects| machine.expire(now, effects)).await,
@@ -288,6 +290,19 @@ impl Groups {
                 self.ensure(&topic, partition);
             }
         }
+    }
+
+    /// What was set on the broker or on groups while they run. One that was being read when it changed hears of it in its next turn.
+    fn set_settings(&self) {
+        let settings = self.settings();
+        for coordinator in self.ready() {
+            coordinator.set_settings(&settings);
+        }
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.settings()
     }
 
     /// Nobody reads on in a topic that was deleted, though one of its name may be made again.
@@ -334,7 +349,7 @@ struct Loading {
     partition: i32,
     handle: engine::Handle,
     positions: Positions,
-    settings: Settings,
+    settings: Arc<Settings>,
     catalog: Arc<Catalog>,
     alarm: Arc<Alarm>,
     patience: Duration,

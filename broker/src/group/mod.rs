@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod classic;
 pub mod consumer;
 pub mod coordinator;
+mod current;
 pub mod effects;
 mod groups;
 mod log;

@@ -2,7 +2,8 @@
 
 use super::Name;
 use super::consumer::assignor::Assignor;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, GroupError, GroupSettings, table};
+use crate::metadata::Image;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub struct ConsumerSettings {
     pub pace: Pace,
     /// The first one is for groups whose members have no wish.
     pub assignors: Vec<Assignor>,
+    /// Between two looks at which topics a pattern means.
+    pub regex_refresh_interval_ms: u32,
     pub migration: MigrationPolicy,
 }
 
@@ -90,12 +93,18 @@ pub struct OwnSettings {
     pub assignment_interval_ms: Option<u32>,
 }
 
+/// A group's stored setting that this version does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub group: Name,
+    pub error: GroupError,
+}
+
 /// Kafka's, which has no setting for it.
 const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;
 
 impl Settings {
     pub fn of(config: &BrokerConfig) -> Settings {
-        let natural = |value: i32| u32::try_from(value).unwrap_or(0);
         Settings {
             min_session_timeout_ms: config.group_min_session_timeout_ms,
             max_session_timeout_ms: config.group_max_session_timeout_ms,
@@ -104,9 +113,30 @@ impl Settings {
             new_member_join_timeout_ms: NEW_MEMBER_JOIN_TIMEOUT_MS,
             max_offset_metadata_bytes: natural(config.offset_metadata_max_bytes) as usize,
             offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
-            consumer: ConsumerSettings::default(),
+            consumer: ConsumerSettings::of(config),
             own: Arc::default(),
         }
+    }
+
+    /// With what is set on single groups, and what of that could not be read.
+    pub fn with_own(self, image: &Image, config: &BrokerConfig) -> (Settings, Vec<PassedOver>) {
+        let mut all_passed_over = Vec::new();
+        let own = image.group_configs().filter_map(|(group, stored)| {
+            let pairs = stored.iter().map(|(name, value)| (&**name, &**value));
+            let (settings, passed_over) = GroupSettings::from_stored(pairs);
+            let passed_over = passed_over.into_iter().map(|error| PassedOver {
+                group: Name::from(group),
+                error,
+            });
+            all_passed_over.extend(passed_over);
+            let own = OwnSettings::of(&settings, config);
+            (own != OwnSettings::default()).then(|| (Name::from(group), own))
+        });
+        let settings = Settings {
+            own: Arc::new(own.collect()),
+            ..self
+        };
+        (settings, all_passed_over)
     }
 
     /// How fast this group goes.
@@ -125,6 +155,51 @@ impl Settings {
     }
 }
 
+impl ConsumerSettings {
+    fn of(config: &BrokerConfig) -> ConsumerSettings {
+        // The only one that may change while the broker runs, past its bounds too.
+        let assignment_interval_ms = config
+            .group_consumer_assignment_interval_ms
+            .min(config.group_consumer_max_assignment_interval_ms)
+            .max(config.group_consumer_min_assignment_interval_ms);
+        let assignors = config.group_consumer_assignors.iter();
+        ConsumerSettings {
+            max_size: natural(config.group_consumer_max_size) as usize,
+            pace: Pace {
+                session_timeout_ms: natural(config.group_consumer_session_timeout_ms),
+                heartbeat_interval_ms: natural(config.group_consumer_heartbeat_interval_ms),
+                assignment_interval_ms: natural(assignment_interval_ms),
+            },
+            assignors: assignors
+                .filter_map(|name| Assignor::named(table::assignor_name(name)))
+                .collect(),
+            regex_refresh_interval_ms: natural(config.group_consumer_regex_refresh_interval_ms),
+            migration: MigrationPolicy::named(&config.group_consumer_migration_policy)
+                .unwrap_or(MigrationPolicy::Bidirectional),
+        }
+    }
+}
+
+impl OwnSettings {
+    /// Within the bounds that the broker sets.
+    fn of(set: &GroupSettings, config: &BrokerConfig) -> OwnSettings {
+        let own = |name: &str| {
+            let bounded = set.bounded(name, config)?;
+            u32::try_from(bounded).ok()
+        };
+        OwnSettings {
+            session_timeout_ms: own("consumer.session.timeout.ms"),
+            heartbeat_interval_ms: own("consumer.heartbeat.interval.ms"),
+            assignment_interval_ms: own("consumer.assignment.interval.ms"),
+        }
+    }
+}
+
+/// The configuration has checked it.
+fn natural(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or(0)
+}
+
 impl Default for ConsumerSettings {
     fn default() -> ConsumerSettings {
         ConsumerSettings {
@@ -135,6 +210,7 @@ impl Default for ConsumerSettings {
                 assignment_interval_ms: 1_000,
             },
             assignors: Assignor::ALL.to_vec(),
+            regex_refresh_interval_ms: 600_000,
             migration: MigrationPolicy::Bidirectional,
         }
     }

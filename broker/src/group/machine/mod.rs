@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct Machine {
-    settings: Settings,
+    settings: Arc<Settings>,
     catalog: Arc<Catalog>,
     groups: HashMap<Name, Group>,
     offsets: Offsets,
@@ -90,9 +90,9 @@ impl Group {
 }
 
 impl Machine {
-    pub fn new(settings: Settings, catalog: Arc<Catalog>) -> Machine {
+    pub fn new(settings: impl Into<Arc<Settings>>, catalog: Arc<Catalog>) -> Machine {
         Machine {
-            settings,
+            settings: settings.into(),
             catalog,
             groups: HashMap::new(),
             offsets: Offsets::default(),
@@ -104,6 +104,17 @@ impl Machine {
     pub fn set_catalog(&mut self, catalog: &Arc<Catalog>) {
         if catalog.version > self.catalog.version {
             self.catalog = catalog.clone();
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// From now on it goes by these: what is under way ends as it began.
+    pub fn set_settings(&mut self, settings: &Arc<Settings>) {
+        if !Arc::ptr_eq(&self.settings, settings) {
+            self.settings = settings.clone();
         }
     }
 
