@@ -41,6 +41,14 @@ impl Kind {
         }
     }
 
+    /// Whether there are settings for all that say nothing else: an entity without a name.
+    pub fn has_default(self) -> bool {
+        match self {
+            Kind::Brokers | Kind::Users | Kind::Clients | Kind::Ips => true,
+            Kind::Topics | Kind::BrokerLoggers | Kind::ClientMetrics | Kind::Groups => false,
+        }
+    }
+
     /// As the short options spell it.
     pub fn singular(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! `kafka-configs`: settings of topics and brokers, and of groups and client metrics as far as the cluster has them.
+//! `kafka-configs`: settings of topics, brokers and groups, and of client metrics as far as the cluster has them.
 
 mod entity;
 mod options;
@@ -9,10 +9,11 @@ use crate::{Output, connect};
 use entity::{Entity, Kind};
 use millrace_client::Client;
 use millrace_client::admin::{
-    AlterConfig, ConfigEntry, ConfigResource, ConfigSource, ResourceType,
+    AlterConfig, ConfigEntry, ConfigResource, ConfigSource, GroupFilter, ResourceType,
 };
 use millrace_client::properties::Properties;
 use millrace_client::wire::ErrorCode;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub async fn run(raw: &[String], out: &mut Output) -> Result<(), Failure> {
@@ -149,7 +150,14 @@ async fn describe_all(
     out: &mut Output,
 ) -> Result<(), Trouble> {
     let shows_all = args.has("all");
-    if entity.name.is_some() {
+    if let Some(name) = &entity.name {
+        if entity.kind == Kind::Groups && !shows_all && !groups(client).await?.contains(name) {
+            writeln!(
+                out,
+                "The group '{name}' doesn't exist and doesn't have dynamic config."
+            )?;
+            return Ok(());
+        }
         return describe_one(client, entity, shows_all, out).await;
     }
     let names: Vec<String> = match entity.kind {
@@ -166,7 +174,8 @@ async fn describe_all(
             let defaults = (entity.kind == Kind::Brokers).then(String::new);
             ids.chain(defaults).collect()
         }
-        Kind::ClientMetrics | Kind::Groups | Kind::Users | Kind::Clients | Kind::Ips => {
+        Kind::Groups => groups(client).await?.into_iter().collect(),
+        Kind::ClientMetrics | Kind::Users | Kind::Clients | Kind::Ips => {
             return Err(Failure::plain(format!(
                 "an --entity-name is required with --describe of {}",
                 entity.kind.plural()
@@ -182,6 +191,19 @@ async fn describe_all(
         describe_one(client, &one, shows_all, out).await?;
     }
     Ok(())
+}
+
+/// Those that there are, and those that something is set on.
+async fn groups(client: &Client) -> Result<BTreeSet<String>, Trouble> {
+    let there_are = client.list_groups(&GroupFilter::default()).await?;
+    let mut names: BTreeSet<String> = there_are.into_iter().map(|group| group.name).collect();
+    match client.list_config_resources(&[ResourceType::Group]).await {
+        Ok(set) => names.extend(set.into_iter().map(|resource| resource.name)),
+        // Brokers before Kafka 4.1 cannot tell.
+        Err(error) if error.code() == Some(ErrorCode::UnsupportedVersion) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(names)
 }
 
 async fn describe_one(

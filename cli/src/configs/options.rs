@@ -1,6 +1,6 @@
 //! The options of `kafka-configs`.
 
-use super::entity::{Entity, Kind};
+use super::entity::Entity;
 use crate::args::{Args, Spec, flag, value};
 use crate::failure::Failure;
 
@@ -100,16 +100,26 @@ pub fn check(args: &Args) -> Result<Entity, Failure> {
         ));
     }
     let entity = Entity::of(args)?;
+    let kinds = entity.kind.plural();
+    if args.has("describe") && args.has("entity-default") && !entity.kind.has_default() {
+        return Err(Failure::plain(format!(
+            "--entity-default must not be specified with --describe of {kinds}"
+        )));
+    }
     if args.has("alter") {
-        if entity.name.is_none() {
-            return Err(Failure::plain(
-                "an --entity-name or --entity-default is required with --alter",
-            ));
-        }
-        if entity.kind == Kind::Topics && entity.name.as_deref() == Some("") {
-            return Err(Failure::plain(
-                "an --entity-name is required with --alter of topics",
-            ));
+        let is_named = entity.name.as_deref().is_some_and(|name| !name.is_empty());
+        match entity.kind.has_default() {
+            true if entity.name.is_none() => {
+                return Err(Failure::plain(
+                    "An entity-name or default entity must be specified with --alter of users, clients, brokers or ips",
+                ));
+            }
+            false if !is_named => {
+                return Err(Failure::plain(format!(
+                    "An entity name must be specified with --alter of {kinds}"
+                )));
+            }
+            _ => {}
         }
         args.forbid("add-config", &["add-config-file"])?;
         if !["add-config", "add-config-file", "delete-config"]
@@ -169,6 +179,7 @@ pub fn parse_pairs(text: &str) -> Result<Vec<(String, String)>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configs::entity::Kind;
 
     fn checked(line: &str) -> Result<Entity, String> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -217,6 +228,36 @@ mod tests {
         assert_eq!(
             checked("--bootstrap-server h:1 --topic t"),
             Err("Command must include exactly one action: --describe, --alter".to_owned())
+        );
+    }
+
+    #[test]
+    fn only_some_kinds_have_defaults_for_all() {
+        let refused = |line: &str, words: &str| {
+            let line = format!("--bootstrap-server h:1 --add-config a=1 {line}");
+            assert_eq!(checked(&line), Err(words.to_owned()), "{line}");
+        };
+        for kind in ["groups", "topics", "client-metrics", "broker-loggers"] {
+            let default = format!("--entity-type {kind} --entity-default");
+            refused(
+                &format!("--describe {default}"),
+                &format!("--entity-default must not be specified with --describe of {kind}"),
+            );
+            let words = format!("An entity name must be specified with --alter of {kind}");
+            refused(&format!("--alter {default}"), &words);
+            refused(&format!("--alter --entity-type {kind}"), &words);
+        }
+        refused(
+            "--alter --entity-type brokers",
+            "An entity-name or default entity must be specified with --alter of users, clients, brokers or ips",
+        );
+        let group = Entity {
+            kind: Kind::Groups,
+            name: Some("g".to_owned()),
+        };
+        assert_eq!(
+            checked("--bootstrap-server h:1 --describe --group g"),
+            Ok(group)
         );
     }
 

@@ -3,11 +3,14 @@
 use super::topics::{retriable, unanswered};
 use crate::Error;
 use crate::client::Client;
+use crate::wire::ErrorCode;
 use crate::wire::messages::describe_configs_request::DescribeConfigsResource;
 use crate::wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
-use crate::wire::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest, StrBytes};
+use crate::wire::messages::{
+    DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest, StrBytes,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ResourceType {
@@ -19,6 +22,20 @@ pub enum ResourceType {
 }
 
 impl ResourceType {
+    const ALL: [ResourceType; 5] = [
+        ResourceType::Topic,
+        ResourceType::Broker,
+        ResourceType::BrokerLogger,
+        ResourceType::ClientMetrics,
+        ResourceType::Group,
+    ];
+
+    fn of(code: i8) -> Option<ResourceType> {
+        ResourceType::ALL
+            .into_iter()
+            .find(|kind| kind.code() == code)
+    }
+
     fn code(self) -> i8 {
         match self {
             ResourceType::Topic => 2,
@@ -136,6 +153,37 @@ impl AlterConfig {
 }
 
 impl Client {
+    /// What has, or may have, settings of its own (KIP-1142). Of groups, only those that something is set on.
+    pub async fn list_config_resources(
+        &self,
+        kinds: &[ResourceType],
+    ) -> Result<Vec<ConfigResource>, Error> {
+        let mut request = ListConfigResourcesRequest::default();
+        let listed = self
+            .retry("listConfigResources", async || {
+                let connection = self.any().await?;
+                let version = connection.version_of::<ListConfigResourcesRequest>(i16::MAX)?;
+                // Version 0 lists client metrics, and cannot be told anything else.
+                if version == 0 && kinds != [ResourceType::ClientMetrics] {
+                    return Err(Error::of(ErrorCode::UnsupportedVersion, None));
+                }
+                if version > 0 {
+                    request.resource_types = kinds.iter().map(|kind| kind.code()).collect();
+                }
+                let response = connection.send_version(version, &request).await?;
+                let checked = retriable(response.error_code, None)?;
+                Ok(checked.map(|()| response.config_resources))
+            })
+            .await??;
+        let listed = listed.into_iter().filter_map(|one| {
+            Some(ConfigResource {
+                kind: ResourceType::of(one.resource_type)?,
+                name: one.resource_name.to_string(),
+            })
+        });
+        Ok(listed.collect())
+    }
+
     pub async fn describe_configs(
         &self,
         resource: &ConfigResource,
