@@ -8,6 +8,8 @@ mod cluster;
 mod configs;
 #[path = "api/consume.rs"]
 mod consume;
+#[path = "api/consumer_groups.rs"]
+mod consumer_groups;
 #[path = "api/epochs.rs"]
 mod epochs;
 #[path = "api/group_configs.rs"]
