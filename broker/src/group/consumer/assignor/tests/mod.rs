@@ -1,5 +1,6 @@
 //! Groups in a few words, and what is said of their assignments.
 
+mod exhaustive;
 mod properties;
 mod range;
 mod uniform;

@@ -4,7 +4,7 @@ use crate::group::consumer::assignor::demand::Demand;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// How often all pools are levelled, one by one; what is left to do then is left to the chains.
+/// How often all pools are levelled, one by one: the bulk, at little cost. What is left to do then is left to the chains.
 const ROUNDS: usize = 8;
 
 pub struct Shares<'a> {
