@@ -60,6 +60,50 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}{}", id.trim().replace('_', "-"))
 }
 
+#[test]
+fn a_group_s_settings_are_set_shown_and_deleted() {
+    let Ok(server) = std::env::var("MILLRACE_TEST_BOOTSTRAP") else {
+        eprintln!("MILLRACE_TEST_BOOTSTRAP is not set: no broker to test against");
+        return;
+    };
+    let shell = Shell { server };
+    let group = unique("g");
+    let configs = |line: &str| shell.run(&format!("kafka-configs {line}"), "").0;
+    let of_group = format!("--describe --entity-type groups --entity-name {group}");
+    let unknown = format!("The group '{group}' doesn't exist and doesn't have dynamic config.\n");
+    assert_eq!(configs(&of_group), unknown);
+    let set = "--add-config consumer.session.timeout.ms=50000";
+    assert_eq!(
+        configs(&format!("--alter --group {group} {set}")),
+        format!("Completed updating config for group {group}.\n")
+    );
+    let shown = format!(
+        "Dynamic configs for group {group} are:\n  consumer.session.timeout.ms=50000 sensitive=false \
+         synonyms={{DYNAMIC_GROUP_CONFIG:consumer.session.timeout.ms=50000, DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000}}\n"
+    );
+    // A broker may learn of it a moment after the controller has answered.
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while configs(&of_group) != shown {
+        assert!(Instant::now() < give_up, "{}", configs(&of_group));
+    }
+    let all = configs(&format!("{of_group} --all"));
+    assert!(
+        all.starts_with(&format!("All configs for group {group} are:\n")),
+        "{all}"
+    );
+    assert!(
+        all.contains("\n  consumer.heartbeat.interval.ms=5000 "),
+        "{all}"
+    );
+    assert!(configs("--describe --entity-type groups").contains(&shown));
+    configs(&format!(
+        "--alter --group {group} --delete-config consumer.session.timeout.ms"
+    ));
+    while configs(&of_group) != unknown {
+        assert!(Instant::now() < give_up, "{}", configs(&of_group));
+    }
+}
+
 /// Without blanks at the ends of lines.
 fn trimmed(table: &str) -> String {
     let lines: Vec<&str> = table.lines().map(str::trim_end).collect();

@@ -69,6 +69,10 @@ fn mistakes_end_with_exit_code_1_and_a_line_that_names_them() {
         "At least one entity type must be specified",
     );
     check(
+        "kafka-configs --bootstrap-server h:1 --describe --entity-type groups --entity-default",
+        "--entity-default must not be specified with --describe of groups",
+    );
+    check(
         "kafka-delete-records --bootstrap-server h:1",
         "Missing required argument \"[offset-json-file]\"",
     );

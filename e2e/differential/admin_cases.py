@@ -1,4 +1,6 @@
 """Requests about versions, the cluster, topics and settings. A case is (name, answer, the error codes expected of Kafka or None)."""
+import time
+
 from data_cases import codes
 
 UNKNOWN_ID = b"unknown-topic-id"
@@ -121,7 +123,7 @@ def topics(side):
                 "Topics": [{"Name": None, "TopicId": side.ids["exists"]}], "TimeoutMs": 10_000}), codes("NONE")
 
 
-TOPIC, BROKER = 2, 4
+TOPIC, BROKER, LOGGER, CLIENT_METRICS, GROUP = 2, 4, 8, 16, 32
 
 
 def configs(side):
@@ -162,6 +164,70 @@ def configs(side):
                                     ("an unknown topic", side.name("nowhere"), [("retention.ms", "5")])):
             one = {"ResourceType": TOPIC, "ResourceName": name, "Configs": [{"Name": n, "Value": x} for n, x in entries]}
             yield f"AlterConfigs v{v}: {what}", side.ask("AlterConfigs", v, {"Resources": [one], "ValidateOnly": True}), None
+
+
+def group_configs(side):
+    """Whether there is such a group is no matter: settings are for groups to come, too."""
+    group, session, heartbeat = side.name("group"), "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
+    SET, DELETE, APPEND, SUBTRACT = range(4)
+
+    def alter(v, name, ops, validate_only):
+        one = {"ResourceType": GROUP, "ResourceName": name, "Configs": [{"Name": n, "ConfigOperation": o, "Value": x} for n, o, x in ops]}
+        return side.ask("IncrementalAlterConfigs", v, {"Resources": [one], "ValidateOnly": validate_only})
+
+    def describe(v, name, keys=None):
+        return by_name(side.ask("DescribeConfigs", v, {"Resources": [{"ResourceType": GROUP, "ResourceName": name, "ConfigurationKeys": keys}],
+                                                       "IncludeSynonyms": True, "IncludeDocumentation": v >= 3}))
+
+    def await_source(source):
+        """Kafka's broker hears a moment later of what its controller has taken."""
+        deadline = time.monotonic() + 20
+        while describe(4, group, [session])["Results"][0]["Configs"][0]["ConfigSource"] != source:
+            assert time.monotonic() < deadline, f"{side.address} does not change {group} within 20 s"
+            time.sleep(0.05)
+    for v in side.versions("DescribeConfigs"):
+        for what, name, keys in (("one setting", group, [session]), ("an unknown setting", group, ["no.such"]), ("an empty name", "", None)):
+            yield f"DescribeConfigs v{v}: a group, {what}", describe(v, name, keys), None
+    yield "DescribeConfigs v4: all of a group", describe(4, group), codes("NONE")
+    changes = (("set", [(session, SET, "50000")], "NONE"), ("too short", [(session, SET, "44999")], "INVALID_CONFIG"),
+               ("too long", [(heartbeat, SET, "15001")], "INVALID_CONFIG"), ("0", [("consumer.assignment.interval.ms", SET, "0")], "NONE"),
+               ("less than 0", [("consumer.assignment.interval.ms", SET, "-1")], "INVALID_CONFIG"), ("with blanks", [(session, SET, " 50000 ")], "NONE"),
+               ("no number", [(session, SET, "x")], "INVALID_CONFIG"), ("empty", [(session, SET, "")], "INVALID_CONFIG"),
+               ("null", [(session, SET, None)], "INVALID_REQUEST"), ("a broker's setting", [("group.max.size", SET, "5")], "INVALID_CONFIG"),
+               ("an unknown setting", [("no.such", SET, "5")], "INVALID_CONFIG"), ("delete an unknown setting", [("no.such", DELETE, None)], "NONE"),
+               ("append to a number", [(session, APPEND, "5")], "INVALID_CONFIG"), ("subtract from an unknown", [("no.such", SUBTRACT, "5")], "INVALID_CONFIG"),
+               ("the same twice", [(session, SET, "50000"), (session, DELETE, None)], "INVALID_REQUEST"), ("nothing", [], "NONE"),
+               ("one right, one wrong", [(session, SET, "50000"), (heartbeat, SET, "1")], "INVALID_CONFIG"),
+               ("of share groups", [("share.session.timeout.ms", SET, "50000")], "NONE"),
+               ("of share groups, wrong", [("share.isolation.level", SET, "none")], "INVALID_CONFIG"))
+    for v in side.versions("IncrementalAlterConfigs"):
+        for what, ops, expected in changes:
+            yield f"IncrementalAlterConfigs v{v}: a group, {what}", alter(v, group, ops, True), codes(expected)
+        yield f"IncrementalAlterConfigs v{v}: the default of groups", alter(v, "", [(session, SET, "50000")], True), codes("INVALID_REQUEST")
+    for v in side.versions("AlterConfigs"):
+        for what, entries in (("set", [(session, "50000")]), ("too short", [(session, "1")]), ("an unknown setting", [("no.such", "5")]), ("nothing", [])):
+            one = {"ResourceType": GROUP, "ResourceName": group, "Configs": [{"Name": n, "Value": x} for n, x in entries]}
+            yield f"AlterConfigs v{v}: a group, {what}", side.ask("AlterConfigs", v, {"Resources": [one], "ValidateOnly": True}), None
+    yield "IncrementalAlterConfigs v1: a group, for good", alter(1, group, [(session, SET, "50000"), (heartbeat, SET, "6000")], False), codes("NONE")
+    await_source(8)
+    yield "DescribeConfigs v4: a group's own", describe(4, group, [session, heartbeat]), codes("NONE")
+    side.create("listed")
+    asked = (("everything", []), ("groups", [GROUP]), ("topics", [TOPIC]), ("brokers", [BROKER, LOGGER]), ("client metrics", [CLIENT_METRICS]),
+             ("groups twice", [GROUP, GROUP]), ("an unknown type", [GROUP, 99]), ("no type", [0]))
+    for v in side.versions("ListConfigResources"):
+        for what, kinds in asked if v else asked[:1]:
+            yield f"ListConfigResources v{v}: {what}", own(side, side.ask("ListConfigResources", v, {"ResourceTypes": kinds})), None
+    yield "IncrementalAlterConfigs v1: a group, delete", alter(1, group, [(session, DELETE, None), (heartbeat, DELETE, None)], False), codes("NONE")
+    await_source(5)
+    yield "ListConfigResources v1: groups without settings", own(side, side.ask("ListConfigResources", 1, {"ResourceTypes": [GROUP]})), codes("NONE")
+
+
+def own(side, answer):
+    """Without what others made; Kafka lists in no order."""
+    if isinstance(answer, dict):
+        listed = (r for r in answer["ConfigResources"] if r.get("ResourceType") in (BROKER, LOGGER) or side.run in r["ResourceName"])
+        answer["ConfigResources"] = sorted(listed, key=lambda r: (r.get("ResourceType"), r["ResourceName"]))
+    return answer
 
 
 def by_name(answer):

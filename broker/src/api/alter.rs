@@ -50,9 +50,6 @@ impl Changes {
 
 type Stored = BTreeMap<String, String>;
 
-/// No record of a group could hold a longer one.
-const MAX_GROUP_NAME: usize = i16::MAX as usize;
-
 /// What becomes of each of them, in their order. One that could not be read is its refusal already.
 pub async fn alter(
     call: &Call,
@@ -172,13 +169,6 @@ fn of_group(call: &Call, alteration: &Alteration) -> Result<(Resource, Stored, S
     let name = &*alteration.name;
     if name.is_empty() {
         return Err(invalid_request("Default group resources are not allowed."));
-    }
-    if name.len() > MAX_GROUP_NAME {
-        let why = format!(
-            "a group's name has {MAX_GROUP_NAME} bytes at most, and this one has {}",
-            name.len()
-        );
-        return Err(invalid_request(&why));
     }
     let resource = Resource::Group(name.to_owned());
     let image = call.broker.metadata.image();
