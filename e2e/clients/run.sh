@@ -4,10 +4,10 @@
 # Runs the client programs against one broker: what each states, it states of Kafka.
 # PEER is kafka (Apache Kafka from Maven is started) or millrace (target/release/millrace, or the program MILLRACE names, is started);
 # with --bootstrap nothing is started, and PEER is only a name; install only installs what the clients need, and fails where that cannot
-# be had. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and, only when named, groups (the tools that read in a group) and members
-# (clients of several families in one group, with a broker of its own). Exits non-zero when a statement fails, when a client does not end
-# within CLIENT_SECONDS,
-# or when there was nothing to run. KEEP=1 keeps the broker's data and the clients' output.
+# be had. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and, only when named, groups (the tools that read in a group), newer-java,
+# newer-librdkafka, newer-tools (with group.protocol=consumer; `newer` is all three) and members (clients of several families in one group,
+# with a broker of its own). Exits non-zero when a statement fails, when a client does not end within CLIENT_SECONDS (members:
+# MEMBERS_SECONDS), or when there was nothing to run. KEEP=1 keeps the broker's data and the clients' output.
 set -euo pipefail
 
 CLIENTS_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +15,16 @@ CLIENTS_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$CLIENTS_HOME/install.sh"
 CLIENT_SECONDS=${CLIENT_SECONDS:-900}
 CLIENTS=java,librdkafka,kcat,kafka-python,tools
-LATER=groups,members
+MEMBERS_SECONDS=${MEMBERS_SECONDS:-3600}
+NEWER=newer-java,newer-librdkafka,newer-tools
+LATER=groups,members,$NEWER
+
+# The broker's time-outs of the newer protocol, which members cannot choose: a heartbeat every 5 seconds would make every step as long.
+eval "shared_$(declare -f settings)"
+settings() {
+    shared_settings "$@"
+    printf '%s\n' group.consumer.heartbeat.interval.ms=500 group.consumer.min.heartbeat.interval.ms=500
+}
 
 usage() {
     sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
@@ -33,6 +42,9 @@ while (($#)); do
     *) usage ;;
     esac
 done
+only=,$only,
+only=${only//,newer,/,$NEWER,}
+only=${only#,} only=${only%,}
 for client in ${only//,/ }; do
     [[ ,$CLIENTS,$LATER, == *,$client,* ]] || die "unknown client $client: there are $CLIENTS,$LATER"
 done
@@ -52,8 +64,9 @@ prepare() {
     kafka_jars
     for name in ${only//,/ }; do
         case $name in
-        java) java_classes >/dev/null || exit ;;
+        java | newer-java | members) java_classes >/dev/null || exit ;;
         librdkafka | kafka-python) python_environment "$CLIENTS_HOME/$name" >/dev/null || exit ;;
+        newer-librdkafka) python_environment "$CLIENTS_HOME/librdkafka" >/dev/null || exit ;;
         esac
     done
 }
@@ -65,11 +78,12 @@ fi
 
 failed=() statements=0
 client() { # name command...
-    local name=$1 code=0 start=$SECONDS
+    local name=$1 code=0 start=$SECONDS bound=$CLIENT_SECONDS
+    [[ $name != members ]] || bound=$MEMBERS_SECONDS
     shift
     echo "== $name against $peer"
     # In the background, so that a signal to this script is heard at once.
-    timeout -k 10 "$CLIENT_SECONDS" "$@" >"$scratch/$name.out" 2>"$scratch/$name.err" </dev/null &
+    timeout -k 10 "$bound" "$@" >"$scratch/$name.out" 2>"$scratch/$name.err" </dev/null &
     running=$!
     wait "$running" || code=$?
     running=
@@ -78,7 +92,7 @@ client() { # name command...
     held=$(grep -c '^ok ' "$scratch/$name.out" || true)
     statements=$((statements + held))
     if ((code == 124 || code == 137)); then
-        echo "FAIL $name: it did not end within $CLIENT_SECONDS seconds"
+        echo "FAIL $name: it did not end within $bound seconds"
     fi
     if ((code == 0 && held == 0)); then
         echo "FAIL $name: it stated nothing"
@@ -98,9 +112,10 @@ if [[ -z $bootstrap && $only != members ]]; then
 fi
 for name in ${only//,/ }; do
     case $name in
-    java)
-        client java java -Xmx256M -XX:+UseSerialGC -Dlog4j2.configurationFile="$PEERS_HOME/log4j2-tools.yaml" \
-            -cp "$(java_classes):$KAFKA_JARS/*" Clients "$bootstrap" "$peer"
+    java | newer-java)
+        if [[ $name == java ]]; then class=Clients; else class=NewerClients; fi
+        client "$name" java -Xmx256M -XX:+UseSerialGC -Dlog4j2.configurationFile="$PEERS_HOME/log4j2-tools.yaml" \
+            -cp "$(java_classes):$KAFKA_JARS/*" "$class" "$bootstrap" "$peer"
         ;;
     kcat)
         kcat=$(kcat_command)
@@ -115,8 +130,12 @@ for name in ${only//,/ }; do
     librdkafka | kafka-python)
         client "$name" "$(python_environment "$CLIENTS_HOME/$name")/bin/python" "$CLIENTS_HOME/$name/clients.py" "$bootstrap" "$peer"
         ;;
+    newer-librdkafka)
+        client "$name" "$(python_environment "$CLIENTS_HOME/librdkafka")/bin/python" "$CLIENTS_HOME/librdkafka/newer.py" "$bootstrap" "$peer"
+        ;;
     members)
-        members=("java=java -Xmx128M -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=$PEERS_HOME/log4j2-tools.yaml -cp $(java_classes):$KAFKA_JARS/* GroupMember")
+        tools_java="java -Xmx128M -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=$PEERS_HOME/log4j2-tools.yaml -cp $(java_classes):$KAFKA_JARS/*"
+        members=("administrator=$tools_java Administrator" "java=$tools_java GroupMember")
         for family in librdkafka kafka-python; do
             members+=("$family=$(python_environment "$CLIENTS_HOME/$family")/bin/python $CLIENTS_HOME/$family/member.py")
         done
@@ -128,7 +147,7 @@ for name in ${only//,/ }; do
         client members "$(python_environment "$CLIENTS_HOME/groups")/bin/python" "$CLIENTS_HOME/groups/members.py" \
             "$peer" "$scratch/members" ${given:+"$given"} -- "${members[@]}"
         ;;
-    tools | groups) client "$name" "$CLIENTS_HOME/tools/$name.sh" "$bootstrap" "$peer" ;;
+    tools | groups | newer-tools) client "$name" "$CLIENTS_HOME/tools/$name.sh" "$bootstrap" "$peer" ;;
     esac
 done
 

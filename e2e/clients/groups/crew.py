@@ -1,9 +1,10 @@
 """Members of one group, each a process of its own in one of the families of clients, and the coordinator's view of them.
 
-A member is called with `BOOTSTRAP GROUP NAME TOPICS ASSIGNOR SESSION_MS INSTANCE|-`. It reads all it is assigned, commits what it has read
+A member is called with `BOOTSTRAP GROUP NAME TOPICS ASSIGNOR SESSION_MS INSTANCE|-`. TOPICS that begin with `^` are one regular
+expression. An ASSIGNOR `remote-NAME` is the broker's: the member has group.protocol=consumer, and the broker's session timeout. It reads all it is assigned, commits what it has read
 (with metadata `by NAME`), and leaves when a line comes or its input ends. It says, a line each; partitions are `topic:number,...` or `-`:
 
-    assigned GENERATION MEMBER PARTITIONS     all that it owns now
+    assigned GENERATION MEMBER PARTITIONS     all that it owns now; a GENERATION is a member's epoch in the newer protocol
     revoked PARTITIONS, lost PARTITIONS       what it has to give back; what was taken from it
     read GENERATION TOPIC PARTITION FIRST LAST
     committed GENERATION TOPIC PARTITION OFFSET
@@ -11,6 +12,7 @@ A member is called with `BOOTSTRAP GROUP NAME TOPICS ASSIGNOR SESSION_MS INSTANC
     fenced WHY                                another has its group.instance.id; it ends
     left
 """
+import itertools
 import os
 import signal
 import subprocess
@@ -18,22 +20,19 @@ import threading
 import time
 from collections import defaultdict
 
-from confluent_kafka import ConsumerGroupState, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import NewTopic, OffsetSpec
-from kafka import KafkaAdminClient
-
+from administrator import Refusal, partitions
+from confluent_kafka import Producer
 from ledger import Ledger
 
-PATIENCE_S = 150
-
-
-def partitions(text):
-    return set() if text == "-" else set(text.split(","))
+# How long something may take that must happen. A machine that is busy takes its time, and one that is not waits for nothing.
+PATIENCE_S = int(os.environ.get("PATIENCE_SECONDS", "240"))
+SESSION_MS = 15_000
+REMOTE = "remote-"
 
 
 class Member:
     def __init__(self, crew, family, name, topics, assignor, session_ms, instance):
-        self.name, self.family, self.instance = name, family, instance
+        self.name, self.family, self.instance, self.is_newer = name, family, instance, assignor.startswith(REMOTE)
         self.assigned, self.generation, self.id = None, None, None
         self.assignments, self.revoked, self.lost, self.fenced, self.left = [], [], [], None, False
         self._crew = crew
@@ -60,9 +59,9 @@ class Member:
             self.generation, self.id, self.assigned = int(rest[0]), rest[1], partitions(rest[2])
             self.assignments.append((self.generation, self.assigned))
         elif kind == "revoked":
-            self.revoked.append(partitions(rest[0]))
+            self._gave(self.revoked, partitions(rest[0]))
         elif kind == "lost":
-            self.lost.append(partitions(rest[0]))
+            self._gave(self.lost, partitions(rest[0]))
         elif kind == "read":
             ledger.read(self.instance or self.name, int(rest[0]), f"{rest[1]}:{rest[2]}", int(rest[3]), int(rest[4]))
         elif kind == "committed":
@@ -71,6 +70,10 @@ class Member:
             self.fenced = " ".join(rest)
         elif kind == "left":
             self.left = True
+
+    def _gave(self, kept, some):
+        kept.append(some)
+        self.assigned = (self.assigned or set()) - some
 
     def leave(self):
         self._process.stdin.write("leave\n")
@@ -109,15 +112,17 @@ class Crew:
         self.members, self.ledger, self.started = {}, Ledger(), 0
         self.deleted, self.state = set(), "holds"
 
-    def join(self, family, topics, assignor="range", session_ms=10_000, instance=None, name=None):
-        name = name or f"{family}-{sum(m.family == family for m in self.members.values())}"
+    def join(self, family, topics, assignor="range", session_ms=SESSION_MS, instance=None, name=None):
+        """`topics` is a list of names, or a regular expression that begins with `^`."""
+        stem = f"{family}-new" if assignor.startswith(REMOTE) else family
+        name = name or next(name for name in (f"{stem}-{n}" for n in itertools.count()) if name not in self.members)
+        topics = [topics] if isinstance(topics, str) else topics
         member = Member(self, family, name, topics, assignor, session_ms, instance)
         self.members[name] = member
         return member
 
     def described(self):
-        (future,) = self.admin.describe_consumer_groups([self.group], request_timeout=10).values()
-        return future.result(15)
+        return self.admin.describe(self.group)
 
     def settled(self, expected):
         """Waits until the members that are there share the expected partitions, and they and the coordinator agree who has which."""
@@ -133,11 +138,11 @@ class Crew:
                 raise AssertionError(f"{member.name} ended by itself, with {member.ended()}")
         try:
             group = self.described()
-        except KafkaException as refusal:
-            return f"the group is not described: {refusal.args[0].name()}"
-        if group.state != ConsumerGroupState.STABLE:
-            return f"the group is {group.state.name}"
-        told = {m.client_id: {f"{p.topic}:{p.partition}" for p in m.assignment.topic_partitions} for m in group.members}
+        except Refusal as refusal:
+            return f"the group is not described: {refusal}"
+        if group.state != "Stable":
+            return f"the group is {group.state}"
+        told = {m.client_id: m.owned for m in group.members}
         if len(group.members) != len(self.members) or told.keys() != self.members.keys():
             return f"its members are {sorted(m.client_id for m in group.members)}, not {sorted(self.members)}"
         owned = [p for some in told.values() for p in some]
@@ -148,16 +153,20 @@ class Crew:
         for name, some in told.items():
             if self.members[name].assigned != some:
                 return f"{name} says that it owns {sorted(self.members[name].assigned or [])}, the coordinator {sorted(some)}"
+        if wrong := [m.client_id for m in group.members if m.protocol and (m.protocol == "consumer") != self.members[m.client_id].is_newer]:
+            raise AssertionError(f"the coordinator takes the protocol of {wrong} for the other one")
         return None
 
     def committed(self):
-        """By kafka-python, for confluent-kafka 2.16.1 reads metadata past its end."""
-        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
-        try:
-            told = admin.list_group_offsets(self.group)[self.group]
-            return {f"{p.topic}:{p.partition}": kept for p, kept in told.items() if kept.offset >= 0}
-        finally:
-            admin.close()
+        """Asked for as often as it takes: a broker that has just started loads its groups."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self.admin.offsets(self.group)
+            except Refusal as refusal:
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"the commits are not told within {PATIENCE_S} s: {refusal}") from None
+                time.sleep(0.2)
 
     def end(self):
         """Whatever is still there."""
@@ -210,32 +219,3 @@ class Flow:
         if left or self.failures:
             raise AssertionError(f"{left} records are not acknowledged; refused: {self.failures[:3]}")
         return dict(self.ends)
-
-
-def create(admin, topic, count):
-    (future,) = admin.create_topics([NewTopic(topic, count, 1)]).values()
-    future.result(PATIENCE_S)
-    led(admin, topic, count)
-
-
-def expect_partitions(admin, topic, count):
-    there = len(admin.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions)
-    if there != count:
-        raise KafkaException(f"{topic} has {there} partitions")
-
-
-def led(admin, topic, count):
-    """Kafka's controller answers before the broker leads the partitions."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            # Asked for, the metadata are new; list_offsets believes what it learnt of a topic that has grown since.
-            expect_partitions(admin, topic, count)
-            answers = admin.list_offsets({TopicPartition(topic, p): OffsetSpec.earliest() for p in range(count)})
-            for answer in answers.values():
-                answer.result(PATIENCE_S)
-            return
-        except KafkaException as refusal:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{topic} is not led within {PATIENCE_S} s: {refusal}") from None
-            time.sleep(0.1)

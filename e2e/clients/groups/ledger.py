@@ -3,11 +3,15 @@
 A generation belongs to one assignment: within it a partition has one reader. A commit that was acknowledged in an earlier generation is
 known to whoever takes the partition in a later one: he starts at it or after it. Both hold whatever order the lines come in, for they
 compare generations, not times.
+
+In the newer protocol a member's epoch is what its generation is here. A member reaches an epoch when it has given back what the assignment of
+that epoch takes from it, and only then another gets it, in that epoch or a later one. So the same holds.
 """
 from collections import defaultdict
 from threading import RLock
 
-NO_GENERATION = -1  # what a client says that was thrown out
+# What a client says that was thrown out; of the newer protocol, 0.
+NO_GENERATIONS = (-1, 0)
 
 
 class Ledger:
@@ -21,7 +25,7 @@ class Ledger:
     def read(self, owner, generation, partition, first, last):
         with self._lock:
             self._read[partition].update(range(first, last + 1))
-            if generation != NO_GENERATION:
+            if generation not in NO_GENERATIONS:
                 self._readers[generation, partition].add(owner)
                 starts = self._starts[partition]
                 starts[generation, owner] = min(first, starts.get((generation, owner), first))
@@ -46,7 +50,7 @@ class Ledger:
             found = []
             for partition, starts in self._starts.items():
                 for (generation, owner), first in starts.items():
-                    known = max((o for g, o in self._commits.get(partition, ()) if NO_GENERATION < g < generation), default=0)
+                    known = max((o for g, o in self._commits.get(partition, ()) if g not in NO_GENERATIONS and g < generation), default=0)
                     if first < known:
                         found.append(f"{owner} read {partition} from {first} in generation {generation}, when {known} had been committed")
             return found

@@ -4,11 +4,18 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../peers/peers.sh"
 peer=$1 dir=$2
-# A topic that is deleted stays so, whoever asks for it.
+# A topic that is deleted stays so, whoever asks for it. A member of the newer protocol has no session timeout of its own: that of the
+# broker is as short as that of the others, and the heartbeats as frequent.
 eval "shared_$(declare -f settings)"
 settings() {
     shared_settings "$@"
-    echo auto.create.topics.enable=false
+    cat <<P
+auto.create.topics.enable=false
+group.consumer.session.timeout.ms=15000
+group.consumer.min.session.timeout.ms=6000
+group.consumer.heartbeat.interval.ms=1000
+group.consumer.min.heartbeat.interval.ms=1000
+P
 }
 trap stop_peer EXIT
 trap 'exit 130' INT TERM

@@ -10,10 +10,12 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.FencedInstanceIdException;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.errors.UnreleasedInstanceIdException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** A member of a group that says what happens to it; `groups/crew.py` tells what it is called with and what the lines mean. */
@@ -21,6 +23,8 @@ public final class GroupMember implements ConsumerRebalanceListener {
     private static final Map<String, String> ASSIGNORS = Map.of(
         "range", "org.apache.kafka.clients.consumer.RangeAssignor",
         "cooperative-sticky", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
+    /** Before the name of an assignor that is the broker's: such a member has group.protocol=consumer. */
+    private static final String REMOTE = "remote-";
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final String name;
 
@@ -30,18 +34,29 @@ public final class GroupMember implements ConsumerRebalanceListener {
             "bootstrap.servers", arguments[0],
             "group.id", arguments[1],
             "client.id", name,
-            "partition.assignment.strategy", ASSIGNORS.get(arguments[4]),
-            "session.timeout.ms", arguments[5],
-            "heartbeat.interval.ms", 1000,
             "metadata.max.age.ms", 2000,
             "auto.offset.reset", "earliest",
             "enable.auto.commit", false,
             "allow.auto.create.topics", false));
+        boolean newer = arguments[4].startsWith(REMOTE);
+        if (newer) {
+            // Time-outs are the broker's matter.
+            settings.putAll(Map.of("group.protocol", "consumer", "group.remote.assignor", arguments[4].substring(REMOTE.length())));
+        } else {
+            settings.putAll(Map.of("partition.assignment.strategy", ASSIGNORS.get(arguments[4]), "session.timeout.ms", arguments[5],
+                "heartbeat.interval.ms", 1000));
+        }
         if (!arguments[6].equals("-")) {
             settings.put("group.instance.id", arguments[6]);
         }
         consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-        consumer.subscribe(java.util.List.of(arguments[3].split(",")), this);
+        if (!arguments[3].startsWith("^")) {
+            consumer.subscribe(java.util.List.of(arguments[3].split(",")), this);
+        } else if (newer) {
+            consumer.subscribe(new SubscriptionPattern(arguments[3]), this);
+        } else {
+            consumer.subscribe(java.util.regex.Pattern.compile(arguments[3]), this);
+        }
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -61,7 +76,7 @@ public final class GroupMember implements ConsumerRebalanceListener {
             while (!leaving.get()) {
                 member.turn();
             }
-        } catch (FencedInstanceIdException fenced) {
+        } catch (FencedInstanceIdException | UnreleasedInstanceIdException fenced) {
             say("fenced", fenced.getClass().getSimpleName());
             Runtime.getRuntime().halt(3);
         }

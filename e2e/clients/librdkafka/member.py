@@ -7,7 +7,10 @@ import threading
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 BOOTSTRAP, GROUP, NAME, TOPICS, ASSIGNOR, SESSION_MS, INSTANCE = sys.argv[1:8]
-COOPERATIVE = ASSIGNOR == "cooperative-sticky"
+# Before the name of an assignor that is the broker's: such a member has group.protocol=consumer.
+REMOTE = "remote-"
+NEWER = ASSIGNOR.startswith(REMOTE)
+COOPERATIVE = NEWER or ASSIGNOR == "cooperative-sticky"
 leaving = threading.Event()
 
 
@@ -46,15 +49,19 @@ def lost(_, partitions):
 
 
 def refused(error):
-    if error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID:
+    if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID):
         say("fenced", error.name())
         os._exit(3)  # closing would wait for a group that does not want it
     say("refused", error.name())
 
 
-settings = {"bootstrap.servers": BOOTSTRAP, "group.id": GROUP, "client.id": NAME, "partition.assignment.strategy": ASSIGNOR,
-            "session.timeout.ms": int(SESSION_MS), "heartbeat.interval.ms": 1000, "topic.metadata.refresh.interval.ms": 2000,
+settings = {"bootstrap.servers": BOOTSTRAP, "group.id": GROUP, "client.id": NAME, "topic.metadata.refresh.interval.ms": 2000,
             "metadata.max.age.ms": 6000, "auto.offset.reset": "earliest", "enable.auto.commit": False, "log.connection.close": False}
+if NEWER:
+    # Time-outs are the broker's matter.
+    settings |= {"group.protocol": "consumer", "group.remote.assignor": ASSIGNOR.removeprefix(REMOTE)}
+else:
+    settings |= {"partition.assignment.strategy": ASSIGNOR, "session.timeout.ms": int(SESSION_MS), "heartbeat.interval.ms": 1000}
 if INSTANCE != "-":
     settings["group.instance.id"] = INSTANCE
 consumer = Consumer(settings)
