@@ -14,6 +14,7 @@ import org.apache.kafka.clients.admin.ListGroupsOptions;
 import org.apache.kafka.clients.admin.MemberDescription;
 import org.apache.kafka.clients.admin.MemberToRemove;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
+import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.SubscriptionPattern;
@@ -177,25 +178,49 @@ final class NewerGroups {
             Statements.expect("listed", false, listed(peer, new ListGroupsOptions()).containsKey(group));
             Statements.refused(GroupIdNotFoundException.class, () -> described(peer, group));
         });
-        Statements.states("newer: a group that was deleted begins at epoch 1 again", () -> {
+        Statements.states("newer: a group that was deleted begins with its first epochs again", () -> {
             String topic = peer.topic("anew", 1);
             String group = peer.name("group");
-            NewerMember.of(peer, group, "m").subscribed(topic).owning(topic, "1").close();
+            NewerMember first = NewerMember.of(peer, group, "m").subscribed(topic).owning(topic, "1");
+            int epoch = first.epoch();
+            first.close();
             Peer.get(peer.admin.deleteConsumerGroups(List.of(group)).all());
             try (NewerMember member = NewerMember.of(peer, group, "m").subscribed(topic).owning(topic, "1")) {
-                Statements.expect("epoch", 1, member.epoch());
+                Statements.expect("epoch", epoch, member.epoch());
             }
         });
-        Statements.states("newer: members are not removed by an administrator, static or not: that is for the classic protocol", () -> {
-            String topic = peer.topic("remove", 1);
+        Statements.states("newer: a member that an administrator removes is out: its commit is refused, its partitions are lost, and it comes back", () -> {
+            String topic = peer.topic("remove", 2);
             String group = peer.name("group");
-            MemberToRemove one = new MemberToRemove("one");
-            try (NewerMember member = NewerMember.of(peer, group, "m", "group.instance.id", "one").subscribed(topic).owning(topic, "1")) {
-                var removed = peer.admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions(List.of(one)));
-                Statements.refused(UnknownMemberIdException.class, () -> Peer.get(removed.memberResult(one)));
-                Statements.expect("members", 1, described(peer, group).members().size());
+            for (boolean isStatic : List.of(true, false)) {
+                List<String> told = new ArrayList<>();
+                Object[] more = isStatic ? new Object[] {"group.instance.id", "one"} : new Object[] {};
+                try (NewerMember other = NewerMember.of(peer, group, "other", "group.instance.id", "other").subscribed(topic);
+                     NewerMember member = new NewerMember(peer, group, "m", told, more).subscribed(topic)) {
+                    NewerMember.until("each has one", () -> other.owned().size() == 1 && member.owned().size() == 1, other, member);
+                    String lost = "m lost " + member.owned();
+                    int own = member.consumer.assignment().iterator().next().partition();
+                    // Who is asked where to begin when it is out already, and does not know, fails.
+                    member.consumer.position(new TopicPartition(topic, own));
+                    other.consumer.position(other.consumer.assignment().iterator().next());
+                    remove(peer, group, isStatic);
+                    // It does not know yet; the broker does.
+                    Statements.refused(CommitFailedException.class, () -> member.commit(topic, own, 9));
+                    NewerMember.until("it comes back", () -> told.contains(lost) && other.owned().size() == 1 && member.owned().size() == 1, other, member);
+                    member.commit(topic, member.consumer.assignment().iterator().next().partition(), 10);
+                }
             }
+            MemberToRemove nobody = new MemberToRemove("nobody");
+            Statements.refused(UnknownMemberIdException.class, () -> Peer.get(peer.admin.removeMembersFromConsumerGroup(group,
+                new RemoveMembersFromConsumerGroupOptions(List.of(nobody))).memberResult(nobody)));
         });
+    }
+
+    /** All of them where it is not static: others cannot be named. */
+    private static void remove(Peer peer, String group, boolean isStatic) throws Exception {
+        RemoveMembersFromConsumerGroupOptions whom =
+            isStatic ? new RemoveMembersFromConsumerGroupOptions(List.of(new MemberToRemove("one"))) : new RemoveMembersFromConsumerGroupOptions();
+        Peer.get(peer.admin.removeMembersFromConsumerGroup(group, whom).all());
     }
 
     private static void settings(Peer peer) {

@@ -121,7 +121,7 @@ final class NewerMembers {
             try (NewerMember member = new NewerMember(peer, peer.name("group"), "m", told).subscribed(one).owning(one, "2")) {
                 member.subscribed(two).owning(two, "1");
                 Statements.expect("told", List.of("m assigned " + NewerMember.partitions(one, "2"), "m revoked " + NewerMember.partitions(one, "2"),
-                    "m assigned " + NewerMember.partitions(two, "1")), told);
+                    "m assigned " + NewerMember.partitions(two, "1")), told.stream().filter(t -> !t.endsWith("[]")).toList());
             }
         });
     }
@@ -254,13 +254,6 @@ final class NewerMembers {
                 Statements.expect("the epoch is a later one", true, member.epoch() > epoch);
             }
         });
-        Statements.states("newer: a member that closes with REMAIN_IN_GROUP stays in it", () -> {
-            String topic = peer.topic("remain", 1);
-            String group = peer.name("group");
-            NewerMember member = NewerMember.of(peer, group, "m").subscribed(topic).owning(topic, "1");
-            member.consumer.close(CloseOptions.groupMembershipOperation(GroupMembershipOperation.REMAIN_IN_GROUP));
-            Statements.expect("members", 1, NewerGroups.described(peer, group).members().size());
-        });
     }
 
     private static void instances(Peer peer) {
@@ -340,20 +333,23 @@ final class NewerMembers {
                 Statements.expect("commits", Map.of(), NewerGroups.committed(peer, group));
             }
         });
-        Statements.states("newer: a member that did not poll for max.poll.interval.ms is out: its commit is refused, its partitions are lost, and it comes back", () -> {
+        Statements.states("newer: a member that did not poll for max.poll.interval.ms is out: its partitions are lost, and it comes back", () -> {
             String topic = peer.topic("slow", 2);
             String group = peer.name("group");
             List<String> told = new ArrayList<>();
-            try (NewerMember slow = new NewerMember(peer, group, "slow", told, "max.poll.interval.ms", 3_000).subscribed(topic).owning(topic, "2")) {
-                slow.commit(topic, 0, 1);
-                Peer.eventually("it is out", () -> NewerGroups.described(peer, group).members().isEmpty());
-                Statements.refused(CommitFailedException.class, () -> slow.commit(topic, 0, 2));
-                slow.owning(topic, "2");
-                NewerMember.until("it is told", () -> told.size() >= 3, slow);
-                Statements.expect("told", List.of("slow assigned " + NewerMember.partitions(topic, "2"), "slow lost " + NewerMember.partitions(topic, "2"),
-                    "slow assigned " + NewerMember.partitions(topic, "2")), told);
-                Statements.expect("commit", 1L, NewerGroups.committed(peer, group).get(new TopicPartition(topic, 0)).offset());
-                slow.commit(topic, 0, 3);
+            try (NewerMember other = NewerMember.of(peer, group, "other").subscribed(topic);
+                 NewerMember slow = new NewerMember(peer, group, "slow", told, "max.poll.interval.ms", 3_000).subscribed(topic)) {
+                NewerMember.until("each has one", () -> other.owned().size() == 1 && slow.owned().size() == 1, other, slow);
+                Set<String> had = slow.owned();
+                int own = slow.consumer.assignment().iterator().next().partition();
+                slow.commit(topic, own, 1);
+                told.clear();
+                other.owning(topic, "2");
+                Statements.refused(CommitFailedException.class, () -> slow.commit(topic, own, 2));
+                NewerMember.until("each has one again", () -> other.owned().size() == 1 && slow.owned().size() == 1, other, slow);
+                Statements.expect("told first", "slow lost " + had, told.get(0));
+                Statements.expect("commit", 1L, NewerGroups.committed(peer, group).get(new TopicPartition(topic, own)).offset());
+                slow.commit(topic, slow.consumer.assignment().iterator().next().partition(), 3);
             }
         });
         Statements.states("newer: with enable.auto.commit what was read is committed when partitions are revoked, and when it closes", () -> {

@@ -120,7 +120,8 @@ def _():
 
 @states("newer: an expression that RE2 cannot read is refused: INVALID_REGULAR_EXPRESSION")
 def _():
-    with Member(name("librdkafka", "group"), "m").subscribed("^(?=orders)") as member:
+    # librdkafka reads it first, and knows what RE2 does not: a reference back.
+    with Member(name("librdkafka", "group"), "m").subscribed(r"^(a)\1") as member:
         until("the refusal", lambda: "INVALID_REGULAR_EXPRESSION" in member.errors, member)
 
 
@@ -133,7 +134,7 @@ def _():
         expect("given back", [], [t for t in member.told if t[1] != "assigned"])
         result(admin.delete_topics([of]))
         member.owning(*all_of(other, 1))
-        expect("told last", ("m", "revoked", set(all_of(of, 4))), member.told[-1])
+        expect("told last", ("m", "revoked", set(all_of(of, 4))), [t for t in member.told if t[2]][-1])
 
 
 @states("newer: a partition is revoked from its owner, who may still commit it, before another is assigned it; nothing else moves")

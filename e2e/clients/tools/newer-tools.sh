@@ -20,7 +20,7 @@ console=($TOOLS.consumer.ConsoleConsumer "${at[@]}" --topic "$t" --group "$g" --
 prints "console consumer: with group.protocol=consumer it reads all, in a group" 'Processed a total of 100 messages' -- \
     "${console[@]}" --from-beginning --max-messages 100 --timeout-ms 60000
 groups=($TOOLS.consumer.group.ConsumerGroupCommand "${at[@]}")
-prints "consumer groups: lists groups of this type" "^$g$" -- "${groups[@]}" --list --type consumer
+prints "consumer groups: lists groups of this type" "^$g +Consumer *$" -- "${groups[@]}" --list --type consumer
 prints "consumer groups: lists types and states" "^$g +Consumer +Empty *$" -- "${groups[@]}" --list --type --state
 tool "${groups[@]}" --list --type classic </dev/null
 ((code == 0)) && ! grep -q "^$g" <<<"$out"
@@ -42,7 +42,7 @@ prints "consumer groups: describes the state, with the assignor and the number o
 prints "consumer groups: describes the state, verbosely, with the epochs" \
     '^GROUP +COORDINATOR \(ID\) +ASSIGNMENT-STRATEGY +STATE +GROUP-EPOCH +TARGET-ASSIGNMENT-EPOCH +#MEMBERS' \
     "^$g +\S+ +\([0-9]+\) +uniform +Stable +([0-9]+) +\1 +1 *$" -- "${groups[@]}" --describe --group "$g" --state --verbose
-prints "consumer groups: describes the members" '^GROUP +CONSUMER-ID +HOST +CLIENT-ID +#PARTITIONS' "^$g +\S+ +/127.0.0.1 +console +2 *$" -- \
+prints "consumer groups: describes the members" '^GROUP +CONSUMER-ID +GROUP-INSTANCE-ID +HOST +CLIENT-ID +#PARTITIONS' "^$g +\S+ +one +/127.0.0.1 +console +2 *$" -- \
     "${groups[@]}" --describe --group "$g" --members
 prints "consumer groups: describes the members, verbosely, with both assignments and the epochs" \
     '^GROUP +CONSUMER-ID +.*CURRENT-EPOCH +CURRENT-ASSIGNMENT +TARGET-EPOCH +TARGET-ASSIGNMENT' \
