@@ -81,4 +81,5 @@ def main():
         row([name, *(spread(list(values.values())) for values in by_peer), ratio(*by_peer)])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -181,7 +181,7 @@ class Flow:
     def __init__(self, bootstrap, per_second=60):
         # A broker that is away for long is waited for; nothing is written twice.
         self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
-                                   "log.connection.close": False, "message.timeout.ms": 240_000, "reconnect.backoff.max.ms": 1_000})
+                                   "log.connection.close": False, "message.timeout.ms": 240_000, "reconnect.backoff.max.ms": 1_000, "log_level": 0})
         self._lock, self._targets, self._running = threading.Lock(), [], True
         self._pause = 1 / per_second
         self.ends, self.failures = defaultdict(int), []

@@ -49,12 +49,12 @@ final class NewerMembers {
                 Statements.expect("first", 7L, member.read.get(0).offset());
             }
         });
-        Statements.states("newer: the first of a group's members has epoch 1, and an id that it made itself", () -> {
+        Statements.states("newer: the first of a group's members has epoch 2, and an id that it made itself", () -> {
             String topic = peer.topic("first", 1);
             try (NewerMember member = NewerMember.of(peer, peer.name("group"), "m").subscribed(topic)) {
                 String before = member.id();
                 member.owning(topic, "1");
-                Statements.expect("epoch", 1, member.epoch());
+                Statements.expect("epoch", 2, member.epoch());
                 Statements.expect("id", before, member.id());
                 Statements.expect("length of the id", 22, member.id().length());
             }
