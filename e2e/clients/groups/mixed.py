@@ -7,7 +7,7 @@ from statements import expect, name
 
 
 def mixed(stage):
-    _mixed(stage, "range", stage.families)
+    _mixed(stage, "range", list(stage.families))
 
 
 def mixed_cooperative(stage):
