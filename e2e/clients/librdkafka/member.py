@@ -49,7 +49,7 @@ def lost(_, partitions):
 
 
 def refused(error):
-    if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID):
+    if error.fatal() or error.code() in (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID):
         say("fenced", error.name())
         os._exit(3)  # closing would wait for a group that does not want it
     say("refused", error.name())
