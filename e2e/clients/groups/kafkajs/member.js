@@ -53,28 +53,36 @@ async function main() {
     const partitions = Object.entries(payload.memberAssignment).flatMap(([topic, some]) => some.map(p => `${topic}:${p}`))
     say('assigned', generation, payload.memberId, partitions.join(',') || '-')
   })
-  await consumer.connect()
-  await consumer.subscribe({ topics: topics.split(','), fromBeginning: true })
-  await consumer.run({
-    autoCommit: false,
-    eachBatchAutoResolve: false,
-    eachBatch: async ({ batch: { topic, partition, messages }, resolveOffset, heartbeat, isStale, isRunning }) => {
-      if (isStale() || !isRunning()) return
-      const now = generation
-      const last = messages[messages.length - 1].offset
-      say('read', now, topic, partition, messages[0].offset, last)
-      const offset = (BigInt(last) + 1n).toString()
-      try {
-        await consumer.commitOffsets([{ topic, partition, offset, metadata: `by ${name}` }])
-        say('committed', now, topic, partition, offset)
-      } catch (refusal) {
-        say('refused', refusal.type || refusal.name)
-        throw refusal
-      }
-      resolveOffset(last)
-      await heartbeat()
-    },
+  const begin = async () => {
+    await consumer.connect()
+    await consumer.subscribe({ topics: topics.split(','), fromBeginning: true })
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: async ({ batch: { topic, partition, messages }, resolveOffset, heartbeat, isStale, isRunning }) => {
+        if (isStale() || !isRunning()) return
+        const now = generation
+        const last = messages[messages.length - 1].offset
+        say('read', now, topic, partition, messages[0].offset, last)
+        const offset = (BigInt(last) + 1n).toString()
+        try {
+          await consumer.commitOffsets([{ topic, partition, offset, metadata: `by ${name}` }])
+          say('committed', now, topic, partition, offset)
+        } catch (refusal) {
+          say('refused', refusal.type || refusal.name)
+          throw refusal
+        }
+        resolveOffset(last)
+        await heartbeat()
+      },
+    })
+  }
+  // It gives up when it finds no coordinator: the first refusal of a broker that is being ended. Whoever uses it begins again.
+  const again = () => begin().catch(() => setTimeout(again, 1000))
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (!payload.restart) setTimeout(again, 1000)
   })
+  await begin()
   const leave = async () => {
     await consumer.disconnect()
     say('left')
