@@ -194,3 +194,8 @@ fn each(partitions: &Partitions) -> impl Iterator<Item = (Uuid, i32)> {
     let topics = partitions.iter();
     topics.flat_map(|(topic, partitions)| partitions.iter().map(|partition| (*topic, *partition)))
 }
+
+fn sorted(mut loads: Vec<usize>) -> Vec<usize> {
+    loads.sort_unstable();
+    loads
+}

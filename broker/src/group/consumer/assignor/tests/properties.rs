@@ -1,6 +1,6 @@
 //! What holds for any group.
 
-use super::{Group, Member, each, id, load, topic};
+use super::{Group, Member, each, id, load, sorted, topic};
 use crate::group::Name;
 use crate::group::consumer::Partitions;
 use crate::group::consumer::assignor::Assignor;
@@ -99,11 +99,6 @@ fn could_give(group: &Group, from: usize) -> bool {
         }
     }
     false
-}
-
-fn sorted(mut loads: Vec<usize>) -> Vec<usize> {
-    loads.sort_unstable();
-    loads
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-use super::{Group, topic};
+use super::{Group, sorted, topic};
 use crate::group::consumer::assignor::Assignor;
 
 fn uniform(topics: &str) -> Group {
@@ -103,6 +103,19 @@ fn among_those_who_have_the_least_the_right_rack_comes_first() {
         .member("c", "u", "")
         .rack("x");
     group.check("a:; b: t 0; c: u 0");
+}
+
+/// Levelled pool by pool, one more than this moves.
+#[test]
+fn what_moved_out_for_nothing_comes_back() {
+    let before = uniform("t 11, u 13, v 3, w 11, x 3")
+        .member("a", "u v w x", "u 0 2 4 5 6 7 8 9 10 11 12, v 0 1 2")
+        .member("b", "w x", "w 0 1 2 3 4 5 6 7 8 9 10, x 1 2")
+        .member("c", "t u x", "t 0 1 2 3 4 5 6 7 8 9 10, u 1 3, x 0")
+        .member("d", "t u v w x", "");
+    let after = before.clone().settled();
+    assert_eq!(sorted(after.loads()), [10, 10, 10, 11]);
+    assert_eq!(after.moved_from(&before), 10);
 }
 
 #[test]

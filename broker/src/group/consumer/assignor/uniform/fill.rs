@@ -23,7 +23,7 @@ pub fn all(shares: &mut Shares<'_>, before: &[Vec<Option<usize>>], replicas: &Re
             .iter()
             .zip(&replicas[at])
             .filter(|(seat, _)| seat.is_none());
-        let free: Vec<&[usize]> = free.map(|(_, racks)| racks.as_slice()).collect();
+        let mut free: Vec<&[usize]> = free.map(|(_, racks)| racks.as_slice()).collect();
         if free.is_empty() {
             continue;
         }
@@ -43,6 +43,8 @@ pub fn all(shares: &mut Shares<'_>, before: &[Vec<Option<usize>>], replicas: &Re
             all: all.into(),
             by_rack,
         };
+        // What matches comes first, or its place would be somebody's to whom any place is as good.
+        free.retain(|racks| !pool.give(racks));
         for racks in free {
             if !pool.give(racks) {
                 pool.give_anybody();
