@@ -29,6 +29,14 @@ pub async fn handle(
 }
 
 async fn beat(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Result<Beat, Refusal> {
+    let protocols = &call
+        .broker
+        .started_with
+        .group_coordinator_rebalance_protocols;
+    if !protocols.iter().any(|protocol| protocol == "consumer") {
+        let message = "group.coordinator.rebalance.protocols of this broker does not have consumer";
+        return Err(Refusal::new(ErrorCode::UnsupportedVersion, message));
+    }
     check(request, call.version).map_err(|wrong| Refusal::new(ErrorCode::InvalidRequest, wrong))?;
     let group = request.group_id.as_str();
     let coordinator = call.broker.groups.of(group).await?;

@@ -2,6 +2,7 @@
 
 use super::groups::{OPERATIONS, named, string};
 use super::{Call, Reply, code, text};
+use crate::group::Refusal;
 use crate::group::machine::Described;
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -17,11 +18,13 @@ pub async fn handle(call: &Call, request: DescribeGroupsRequest) -> Reply<Descri
     let mut response = DescribeGroupsResponse::default();
     for id in request.groups {
         let mut group = match describe(call, &id).await {
-            Ok(Some(described)) => described_as(described),
-            Ok(None) => dead(&id, call.version),
-            Err(error) => {
+            Ok(described) => described_as(described),
+            Err(refusal) if refusal.code == ErrorCode::GroupIdNotFound => {
+                dead(refusal, call.version)
+            }
+            Err(refusal) => {
                 let mut group = DescribedGroup::default();
-                group.error_code = code(error);
+                group.error_code = code(refusal.code);
                 group
             }
         };
@@ -34,20 +37,20 @@ pub async fn handle(call: &Call, request: DescribeGroupsRequest) -> Reply<Descri
     Reply::Answer(response)
 }
 
-async fn describe(call: &Call, id: &GroupId) -> Result<Option<Described>, ErrorCode> {
+async fn describe(call: &Call, id: &GroupId) -> Result<Described, Refusal> {
     let group = named(id)?;
     let coordinator = call.broker.groups.of(group).await?;
     coordinator
         .step(|machine, _, _| machine.describe(group))
-        .await
+        .await?
 }
 
-fn dead(id: &GroupId, version: i16) -> DescribedGroup {
+fn dead(refusal: Refusal, version: i16) -> DescribedGroup {
     let mut group = DescribedGroup::default();
     group.group_state = text(DEAD);
     if version >= NOT_FOUND {
-        group.error_code = code(ErrorCode::GroupIdNotFound);
-        group.error_message = Some(text(format!("Group {} not found.", id.as_str())));
+        group.error_code = code(refusal.code);
+        group.error_message = Some(text(refusal.message));
     }
     group
 }

@@ -106,7 +106,6 @@ broker_config! {
     group_consumer_min_assignment_interval_ms: i32 = "group.consumer.min.assignment.interval.ms";
     group_consumer_min_heartbeat_interval_ms: i32 = "group.consumer.min.heartbeat.interval.ms";
     group_consumer_min_session_timeout_ms: i32 = "group.consumer.min.session.timeout.ms";
-    group_consumer_regex_refresh_interval_ms: i32 = "group.consumer.regex.refresh.interval.ms";
     group_consumer_session_timeout_ms: i32 = "group.consumer.session.timeout.ms";
     transactional_id_expiration_ms: i32 = "transactional.id.expiration.ms";
     transaction_max_timeout_ms: i32 = "transaction.max.timeout.ms";

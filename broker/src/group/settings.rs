@@ -34,8 +34,6 @@ pub struct ConsumerSettings {
     pub pace: Pace,
     /// The first one is for groups whose members have no wish.
     pub assignors: Vec<Assignor>,
-    /// Between two looks at which topics a pattern means.
-    pub regex_refresh_interval_ms: u32,
     pub migration: MigrationPolicy,
 }
 
@@ -173,7 +171,6 @@ impl ConsumerSettings {
             assignors: assignors
                 .filter_map(|name| Assignor::named(table::assignor_name(name)))
                 .collect(),
-            regex_refresh_interval_ms: natural(config.group_consumer_regex_refresh_interval_ms),
             migration: MigrationPolicy::named(&config.group_consumer_migration_policy)
                 .unwrap_or(MigrationPolicy::Bidirectional),
         }
@@ -210,7 +207,6 @@ impl Default for ConsumerSettings {
                 assignment_interval_ms: 1_000,
             },
             assignors: Assignor::ALL.to_vec(),
-            regex_refresh_interval_ms: 600_000,
             migration: MigrationPolicy::Bidirectional,
         }
     }

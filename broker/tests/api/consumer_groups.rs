@@ -89,22 +89,22 @@ async fn a_member_reads_commits_and_is_described() {
     assert_eq!(joined.member_id.as_deref(), Some("a"));
     assert_eq!(
         (joined.member_epoch, joined.heartbeat_interval_ms),
-        (1, 5_000)
+        (2, 5_000)
     );
     let (topic, partitions) = assigned(&joined).remove(0);
     assert_eq!(partitions, [0, 1]);
 
-    let there = client.ask(1, &heartbeat("g", "a", 1)).await;
+    let there = client.ask(1, &heartbeat("g", "a", 2)).await;
     assert_eq!(
         (error(there.error_code), there.member_epoch),
-        (ErrorCode::None, 1)
+        (ErrorCode::None, 2)
     );
     assert_eq!(there.assignment, None);
 
-    assert_eq!(commit(&mut client, "g", topic, 1, 7).await, ErrorCode::None);
-    let stale = commit(&mut client, "g", topic, 2, 8).await;
+    assert_eq!(commit(&mut client, "g", topic, 2, 7).await, ErrorCode::None);
+    let stale = commit(&mut client, "g", topic, 3, 8).await;
     assert_eq!(stale, ErrorCode::StaleMemberEpoch);
-    for (epoch, expected) in [(1, ErrorCode::None), (0, ErrorCode::StaleMemberEpoch)] {
+    for (epoch, expected) in [(2, ErrorCode::None), (1, ErrorCode::StaleMemberEpoch)] {
         let topics = OffsetFetchRequestTopics::default()
             .with_topic_id(topic)
             .with_partition_indexes(vec![0]);
@@ -123,7 +123,7 @@ async fn a_member_reads_commits_and_is_described() {
 
     let described = describe(&mut client, "g").await;
     assert_eq!(&*described.group_state, "Stable");
-    assert_eq!((described.group_epoch, described.assignment_epoch), (1, 1));
+    assert_eq!((described.group_epoch, described.assignment_epoch), (2, 2));
     assert_eq!(&*described.assignor_name, "uniform");
     let member = &described.members[0];
     assert_eq!((&*member.member_id, member.member_type), ("a", 1));
@@ -166,14 +166,14 @@ async fn members_and_partitions_are_where_they_were_after_a_restart() {
     let mut client = broker.connect().await;
     coordinated(&mut client, "g").await;
     let there = loop {
-        let there = client.ask(1, &heartbeat("g", "a", 1)).await;
+        let there = client.ask(1, &heartbeat("g", "a", 2)).await;
         if error(there.error_code) != ErrorCode::CoordinatorLoadInProgress {
             break there;
         }
     };
     assert_eq!(
         (error(there.error_code), there.member_epoch),
-        (ErrorCode::None, 1)
+        (ErrorCode::None, 2)
     );
     assert_eq!(describe(&mut client, "g").await, before);
 }
@@ -192,13 +192,13 @@ async fn a_topic_that_comes_is_assigned_and_one_that_goes_is_given_back() {
     client.topic("other", 1, &[]).await;
     // Two decisions are at least so far apart.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    let told = client.ask(1, &heartbeat("g", "a", 1)).await;
+    let told = client.ask(1, &heartbeat("g", "a", 2)).await;
     assert_eq!(assigned(&told)[0].1, [0]);
-    assert_eq!(told.member_epoch, 2);
+    assert_eq!(told.member_epoch, 3);
     let owned = TopicPartitions::default()
         .with_topic_id(assigned(&told)[0].0)
         .with_partitions(vec![0]);
-    let there = heartbeat("g", "a", 2).with_topic_partitions(Some(vec![owned]));
+    let there = heartbeat("g", "a", 3).with_topic_partitions(Some(vec![owned]));
     assert_eq!(
         error(client.ask(1, &there).await.error_code),
         ErrorCode::None
@@ -216,7 +216,7 @@ async fn what_a_member_says_wrong_is_named() {
         bad(join("", "a", "t"), ErrorCode::InvalidRequest, "GroupId"),
         bad(join("g", "", "t"), ErrorCode::InvalidRequest, "MemberId"),
         bad(
-            heartbeat("g", "a", 1),
+            heartbeat("g", "a", 2),
             ErrorCode::GroupIdNotFound,
             "Group g not found",
         ),

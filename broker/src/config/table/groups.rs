@@ -1,6 +1,6 @@
 //! Consumer groups and their offsets.
 
-use super::reasons::{COORDINATOR_LOG, NO_CLASSES, SHARED_LOG, STREAMS_GROUPS, THREADS};
+use super::reasons::{COORDINATOR_LOG, NO_CLASSES, PATTERNS, SHARED_LOG, STREAMS_GROUPS, THREADS};
 use super::settings;
 use crate::config::setting::Served::{Accepted, Refused, Served};
 use crate::config::setting::Valid::{Any, AtLeast, Items, OneOfAnyCase};
@@ -64,7 +64,7 @@ settings! {
         "Lower bound of a group's own heartbeat interval.";
     "group.consumer.min.session.timeout.ms", Int, "45000", AtLeast(1), Medium, ReadOnly, Served,
         "Lower bound of a group's own session timeout.";
-    "group.consumer.regex.refresh.interval.ms", Int, "600000", AtLeast(10_000), Medium, Internal, Served,
+    "group.consumer.regex.refresh.interval.ms", Int, "600000", AtLeast(10_000), Medium, Internal, Accepted(PATTERNS),
         "How often a subscription by pattern is matched anew.";
     "group.consumer.session.timeout.ms", Int, "45000", AtLeast(1), Medium, ReadOnly, Served,
         "How long a silent member of a consumer group counts as alive.";

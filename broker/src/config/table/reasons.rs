@@ -12,6 +12,7 @@ pub(super) const NO_CLASSES: &str = "Java classes cannot be loaded; leave it out
 pub(super) const NO_SECURITY: &str = "nobody logs in yet";
 pub(super) const NO_TIERS: &str =
     "tiered storage is not served, all records stay on the brokers' disks";
+pub(super) const PATTERNS: &str = "patterns are matched anew whenever topics have changed";
 pub(super) const PEERS: &str = "raft connects brokers to each other and decides when to try again";
 pub(super) const PURGATORY: &str = "a waiting request is forgotten as soon as it is answered";
 pub(super) const QUOTAS: &str = "quotas are not served yet";

@@ -26,6 +26,7 @@ pub struct DescribedConsumer {
     pub client: Client,
     pub topics: BTreeSet<Name>,
     pub pattern: Option<Name>,
+    /// What it reads, and what it has not given back yet.
     pub assignment: Partitions,
     pub target: Partitions,
     /// It speaks the classic protocol.
@@ -42,7 +43,7 @@ impl ConsumerGroup {
             client: member.said.client.clone(),
             topics: member.said.topics.clone(),
             pattern: member.said.pattern.clone(),
-            assignment: member.at.assignment(),
+            assignment: member.at.holding(),
             target: self.target_of(&member.id).clone(),
             is_classic: member.said.classic.is_some(),
         };

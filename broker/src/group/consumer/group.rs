@@ -63,13 +63,16 @@ pub(super) struct Target {
     pub members: BTreeMap<Name, Partitions>,
 }
 
+/// Of a group that nobody has ever been in; its first member begins the next one.
+const FIRST_EPOCH: i32 = 1;
+
 pub(super) static NOTHING: Partitions = Partitions::new();
 
 impl ConsumerGroup {
     pub fn new(id: Name) -> ConsumerGroup {
         ConsumerGroup {
             id,
-            epoch: 0,
+            epoch: FIRST_EPOCH,
             metadata_hash: 0,
             seen_catalog: 0,
             members: BTreeMap::new(),
@@ -97,7 +100,7 @@ impl ConsumerGroup {
 
     /// Nobody has ever been in it.
     pub fn is_untouched(&self) -> bool {
-        self.epoch == 0 && self.members.is_empty()
+        self.epoch == FIRST_EPOCH && self.members.is_empty()
     }
 
     pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {

@@ -117,6 +117,15 @@ impl Position {
         of(&self.assigned).or_else(|| of(&self.revoking))
     }
 
+    pub fn holding(&self) -> Partitions {
+        let mut holding = Partitions::new();
+        for (topic, at) in self.held() {
+            holding.entry(topic).or_default().insert(at);
+        }
+        holding
+    }
+
+    /// What it may read.
     pub fn assignment(&self) -> Partitions {
         let topics = self.assigned.iter();
         topics

@@ -9,13 +9,13 @@ impl ConsumerGroup {
     /// Begins the group's next epoch, if anything has changed that asks for another assignment.
     pub(super) fn advance(&mut self, scene: &mut Scene<'_>, has_other_wishes: bool) {
         let sees_news = self.seen_catalog != scene.catalog.version;
-        if !has_other_wishes && !sees_news && self.epoch > 0 {
+        if !has_other_wishes && !sees_news {
             return;
         }
         let has_other_matches = self.match_patterns(scene, sees_news);
         let hash = self.hash(scene.catalog);
         self.seen_catalog = scene.catalog.version;
-        if has_other_wishes || has_other_matches || self.epoch == 0 || hash != self.metadata_hash {
+        if has_other_wishes || has_other_matches || hash != self.metadata_hash {
             self.metadata_hash = hash;
             self.begin_epoch(scene);
         }

@@ -1,9 +1,9 @@
 //! ListGroups, DescribeGroups, DeleteGroups.
 
-use super::{Group, Machine};
-use crate::group::Name;
+use super::{Group, Machine, not_found};
 use crate::group::classic::State;
 use crate::group::effects::Effects;
+use crate::group::{Name, Refusal};
 use bytes::Bytes;
 use millrace_wire::ErrorCode;
 
@@ -53,10 +53,14 @@ impl Machine {
         listed.collect()
     }
 
-    /// `None` if there is no such classic group.
-    pub fn describe(&self, group: &str) -> Option<Described> {
-        let Group::Classic(group) = self.groups.get(group)? else {
-            return None;
+    pub fn describe(&self, group: &str) -> Result<Described, Refusal> {
+        let group = match self.groups.get(group) {
+            Some(Group::Classic(group)) => group,
+            Some(Group::Consumer(_)) => {
+                let message = format!("Group {group} is not a classic group.");
+                return Err(Refusal::new(ErrorCode::GroupIdNotFound, message));
+            }
+            None => return Err(not_found(group)),
         };
         // What members say and do is told once it is settled.
         let is_stable = group.state() == State::Stable;
@@ -75,7 +79,7 @@ impl Machine {
             },
         });
         let protocol = group.protocol().filter(|_| is_stable);
-        Some(Described {
+        Ok(Described {
             state: group.state().name(),
             protocol_type: group.protocol_type().cloned().unwrap_or_default(),
             protocol: protocol.cloned().unwrap_or_default(),

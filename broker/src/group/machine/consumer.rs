@@ -1,6 +1,6 @@
 //! ConsumerGroupHeartbeat and ConsumerGroupDescribe.
 
-use super::{Group, Machine};
+use super::{Group, Machine, not_found};
 use crate::group::classic::{self, ClassicGroup, State};
 use crate::group::consumer::{
     Beat, ConsumerGroup, DescribedConsumerGroup, Heartbeat, JOINS, Leave, pattern,
@@ -172,11 +172,6 @@ impl Machine {
 
 fn no_upgrade(group: &str, why: &str) -> Refusal {
     let message = format!("Cannot upgrade classic group {group} to consumer group because {why}.");
-    Refusal::new(ErrorCode::GroupIdNotFound, message)
-}
-
-fn not_found(group: &str) -> Refusal {
-    let message = format!("Group {group} not found.");
     Refusal::new(ErrorCode::GroupIdNotFound, message)
 }
 

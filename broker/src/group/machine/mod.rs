@@ -18,7 +18,7 @@ use super::effects::{Effects, Joined, Synced};
 use super::offsets::Offsets;
 use super::settings::Settings;
 use super::timers::{Timer, Timers};
-use super::{Name, Now, Scene};
+use super::{Name, Now, Refusal, Scene};
 use millrace_wire::ErrorCode;
 use millrace_wire::group_records::GroupRecord;
 use std::collections::{BTreeSet, HashMap};
@@ -282,4 +282,9 @@ impl Machine {
         };
         Some((group, scene))
     }
+}
+
+fn not_found(group: &str) -> Refusal {
+    let message = format!("Group {group} not found.");
+    Refusal::new(ErrorCode::GroupIdNotFound, message)
 }

@@ -36,7 +36,7 @@ fn a_classic_group_goes_over_one_member_after_the_other_and_back() {
         join g d range v=4 wants=t
         join g d range v=4 id=d wants=t
         quit g c -1
-        heartbeat g d 5
+        heartbeat g d 6
         join g d range id=d wants=t
         sync g d 7 d=t/0,1,2,3
         ",
@@ -66,38 +66,39 @@ fn a_classic_group_goes_over_one_member_after_the_other_and_back() {
               + place of b: epoch 1 after 1, state 0, reads 2, gives back 0
               + member c said
               + group g epoch 2
-              + target of b: Some(1)
+              + target of a: Some(1)
               + target of c: Some(1)
               + target of epoch Some(2)
               + place of c: epoch 2 after 0, state 2, reads 0, gives back 0
             > members g
-              Reconciling 2/2 uniform (a 1: [t/0,1]; b 1: [t/2,3] of [t/2]; c 2: [] of [t/3])
+              Reconciling 2/2 uniform (a 1: [t/0,1] of [t/0]; b 1: [t/2,3]; c 2: [] of [t/1])
             > heartbeat g a 1
               RebalanceInProgress
             > heartbeat g b 1
               RebalanceInProgress
             > join g a range id=a wants=t owns=t/0,t/1
               + member a said
-              + place of a: epoch 2 after 1, state 0, reads 2, gives back 0
-              a joins: a is in generation 2 range leader - []
+              + place of a: epoch 1 after 1, state 1, reads 1, gives back 1
+              a joins: a is in generation 1 range leader - []
             > sync g a 1
-              a syncs: IllegalGeneration
+              a syncs: does "t/0"
             > join g a range id=a wants=t owns=t/0
               + member a said
+              + place of a: epoch 2 after 1, state 0, reads 1, gives back 0
               a joins: a is in generation 2 range leader - []
             > sync g a 2
-              a syncs: does "t/0,1"
+              a syncs: does "t/0"
             > join g b range id=b wants=t
               + member b said
-              + place of b: epoch 2 after 1, state 0, reads 1, gives back 0
+              + place of b: epoch 2 after 1, state 0, reads 2, gives back 0
               b joins: b is in generation 2 range leader - []
             > sync g b 2
-              b syncs: does "t/2"
+              b syncs: does "t/2,3"
             > beat g c 2
-              c is in epoch 2, reads [t/3]
+              c is in epoch 2, reads [t/1]
               + place of c: epoch 2 after 2, state 0, reads 1, gives back 0
             > members g
-              Stable 2/2 uniform (a 2: [t/0,1]; b 2: [t/2]; c 2: [t/3])
+              Stable 2/2 uniform (a 2: [t/0]; b 2: [t/2,3]; c 2: [t/1])
             > commit g a 2 t/0=5
               ok
               + offset of g t/0 is 5
@@ -120,7 +121,7 @@ fn a_classic_group_goes_over_one_member_after_the_other_and_back() {
             > beat g c 3
               FencedMemberEpoch: The consumer group member has a greater member epoch (3) than the one known by the group coordinator (2). The member must abandon all its partitions and rejoin.
             > members g
-              Assigning 2/4 uniform (c 2: [t/3])
+              Assigning 2/4 uniform (c 2: [t/1])
             > join g d range v=4 wants=t
               d joins: MemberIdRequired, id "d"
             > join g d range v=4 id=d wants=t
@@ -139,8 +140,8 @@ fn a_classic_group_goes_over_one_member_after_the_other_and_back() {
               + member d is gone
               + group g is gone
               + group g generation 6 range leader d [d=]
-            > heartbeat g d 5
-              IllegalGeneration
+            > heartbeat g d 6
+              RebalanceInProgress
             > join g d range id=d wants=t
               d joins: d is in generation 7 range leader d [d t]
             > sync g d 7 d=t/0,1,2,3
@@ -178,12 +179,12 @@ fn who_cannot_go_over_is_told_why() {
             > beat h b 0 topics=t
               GroupIdNotFound: Cannot upgrade classic group h to consumer group because a group member's subscription is cut short.
             > beat i a 0 topics=t
-              a is in epoch 1, reads [t/0]
+              a is in epoch 2, reads [t/0]
               + member a said
-              + group i epoch 1
+              + group i epoch 2
               + target of a: Some(1)
-              + target of epoch Some(1)
-              + place of a: epoch 1 after 0, state 0, reads 1, gives back 0
+              + target of epoch Some(2)
+              + place of a: epoch 2 after 0, state 0, reads 1, gives back 0
             > join i b range type=connect
               b joins: InconsistentGroupProtocol, id ""
             > join i b range
@@ -200,43 +201,43 @@ fn a_member_that_is_called_and_does_not_come_is_taken_out() {
         beat g c 0 topics=t
         advance 1000
         join g a range wants=t rebalance=5000
-        sync g a 2
-        beat g c 1
-        beat g c 1 owns=t/0
-        heartbeat g a 2
+        sync g a 3
+        beat g c 2
+        beat g c 2 owns=t/1
+        heartbeat g a 3
         advance 5000
         members g
         ",
         expect![[r#"
             > topics t=2
             > beat g c 0 topics=t
-              c is in epoch 1, reads [t/0,1]
+              c is in epoch 2, reads [t/0,1]
               + member c said
-              + group g epoch 1
+              + group g epoch 2
               + target of c: Some(2)
-              + target of epoch Some(1)
-              + place of c: epoch 1 after 0, state 0, reads 2, gives back 0
+              + target of epoch Some(2)
+              + place of c: epoch 2 after 0, state 0, reads 2, gives back 0
             > advance 1000
             > join g a range wants=t rebalance=5000
               + member a said
-              + group g epoch 2
+              + group g epoch 3
               + target of a: Some(1)
               + target of c: Some(1)
-              + target of epoch Some(2)
-              + place of a: epoch 2 after 0, state 2, reads 0, gives back 0
-              a joins: a is in generation 2 range leader - []
-            > sync g a 2
+              + target of epoch Some(3)
+              + place of a: epoch 3 after 0, state 2, reads 0, gives back 0
+              a joins: a is in generation 3 range leader - []
+            > sync g a 3
               a syncs: does ""
-            > beat g c 1
-              c is in epoch 1, reads [t/1]
-              + place of c: epoch 1 after 1, state 1, reads 1, gives back 1
-            > beat g c 1 owns=t/0
-              c is in epoch 1
-            > heartbeat g a 2
+            > beat g c 2
+              c is in epoch 2, reads [t/0]
+              + place of c: epoch 2 after 2, state 1, reads 1, gives back 1
+            > beat g c 2 owns=t/1
+              c is in epoch 2
+            > heartbeat g a 3
               ok
             > advance 5000
             > members g
-              Reconciling 2/2 uniform (a 2: [] of [t/0]; c 1: [t/1])
+              Reconciling 3/3 uniform (a 3: [] of [t/1]; c 2: [t/0,1] of [t/0])
         "#]],
     );
 }

@@ -572,8 +572,6 @@ impl Consumer {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn no_partition_has_two_owners(
         kinds in proptest::collection::vec(kind(), CLIENTS),
