@@ -85,9 +85,11 @@ final class NewerGroups {
                 // Who does not poll gives nothing back.
                 NewerMember.until("the target is known", () -> described(peer, group).members().size() == 2
                     && described(described(peer, group), waits).targetAssignment().get().topicPartitions().size() == 1, waits);
+                int[] turns = {0};
+                NewerMember.until("some heartbeats later", () -> ++turns[0] > 30, waits);
                 ConsumerGroupDescription told = described(peer, group);
                 Statements.expect("state", GroupState.RECONCILING, told.groupState());
-                Statements.expect("held", 2, described(told, holds).assignment().topicPartitions().size());
+                Statements.expect("held, what is to be given back with it", 2, described(told, holds).assignment().topicPartitions().size());
                 Statements.expect("to hold", 1, described(told, holds).targetAssignment().get().topicPartitions().size());
                 Statements.expect("nobody else has it yet", Set.of(), described(told, waits).assignment().topicPartitions());
                 Statements.expect("who holds is an epoch behind", true, described(told, holds).memberEpoch().get() < told.groupEpoch().get());
