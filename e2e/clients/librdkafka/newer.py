@@ -12,7 +12,7 @@ class Member:
 
     def __init__(self, group, label, told=None, before_revoked=None, **settings):
         self.label, self.told, self.before_revoked = label, [] if told is None else told, before_revoked
-        self.read, self.errors = [], []
+        self.read, self.errors, self.texts = [], [], []
         self.reader = consumer(group_protocol="consumer", group_id=group, client_id=label, metadata_max_age_ms=3_000,
                                topic_metadata_refresh_interval_ms=1_000, **settings)
 
@@ -42,8 +42,11 @@ class Member:
 
     def turn(self):
         message = self.reader.poll(0.05)
-        if message is not None:
-            self.errors.append(message.error().name()) if message.error() else self.read.append(message)
+        if message is not None and message.error():
+            self.errors.append(message.error().name())
+            self.texts.append(message.error().str())
+        elif message is not None:
+            self.read.append(message)
 
     @property
     def owned(self):
@@ -118,11 +121,12 @@ def _():
         member.owning(*all_of(f"{stem}-1", 2), *all_of(f"{stem}-2", 1), *all_of(named, 1))
 
 
-@states("newer: an expression that RE2 cannot read is refused: INVALID_REGULAR_EXPRESSION")
+@states("newer: an expression that RE2 cannot read is refused for good: INVALID_REGULAR_EXPRESSION")
 def _():
     # librdkafka reads it first, and knows what RE2 does not: a reference back.
     with Member(name("librdkafka", "group"), "m").subscribed(r"^(a)\1") as member:
-        until("the refusal", lambda: "INVALID_REGULAR_EXPRESSION" in member.errors, member)
+        until("the refusal", lambda: member.errors, member)
+        expect("the refusal", ({"_FATAL"}, True), (set(member.errors), "expression" in member.texts[0]))
 
 
 @states("newer: partitions that are added are assigned, and none is given back for it; those of a deleted topic are revoked")
@@ -163,12 +167,12 @@ def _():
                 expect("numbers", {1}, {len({p.partition for p in m.reader.assignment()}) for m in (a, b)})
 
 
-@states("newer: an assignor the broker does not have is refused: UNSUPPORTED_ASSIGNOR")
+@states("newer: an assignor the broker does not have is refused for good: UNSUPPORTED_ASSIGNOR")
 def _():
     of = topic("nonsense")
     with Member(name("librdkafka", "group"), "m", group_remote_assignor="nonsense").subscribed(of) as member:
         until("the refusal", lambda: member.errors, member)
-        expect("the refusal", {"_FATAL"}, set(member.errors))
+        expect("the refusal", ({"_FATAL"}, True), (set(member.errors), "assignor" in member.texts[0]))
 
 
 @states("newer: close and unsubscribe leave at once")
@@ -206,7 +210,7 @@ def _():
     with Member(group, "first", group_instance_id="one").subscribed(of).owning(*all_of(of, 1)) as first, \
             Member(group, "second", group_instance_id="one").subscribed(of) as second:
         until("the refusal", lambda: second.errors, first, second)
-        expect("the refusal", {"_FATAL"}, set(second.errors))
+        expect("the refusal", ({"_FATAL"}, True), (set(second.errors), "instance" in second.texts[0]))
         expect("a commit of the first", None, first.commit(of, 0, 1))
 
 
