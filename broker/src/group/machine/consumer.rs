@@ -131,7 +131,7 @@ impl Machine {
             None => {}
         }
         let id = Name::from(group);
-        let consumers = Box::new(ConsumerGroup::new(id.clone()));
+        let consumers = ConsumerGroup::new(id.clone());
         self.groups.insert(id, Group::Consumer(consumers));
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Machine {
         classic.dissolve(&mut scene);
         let upgraded = ConsumerGroup::upgraded(&mut scene, classic);
         let upgraded = upgraded.map_err(|error| no_upgrade(group, &error.to_string()))?;
-        *found = Group::Consumer(Box::new(upgraded));
+        *found = Group::Consumer(upgraded);
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ pub struct Machine {
 #[derive(Debug)]
 pub enum Group {
     Classic(ClassicGroup),
-    Consumer(Box<ConsumerGroup>),
+    Consumer(ConsumerGroup),
 }
 
 impl Group {

@@ -55,7 +55,7 @@ impl Machine {
             if ConsumerGroup::is_tombstone(record) {
                 return;
             }
-            let group = Box::new(ConsumerGroup::new(id.clone()));
+            let group = ConsumerGroup::new(id.clone());
             self.groups.insert(id.clone(), Group::Consumer(group));
         }
         if let Some(Group::Consumer(group)) = self.groups.get_mut(id)
