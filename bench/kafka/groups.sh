@@ -26,9 +26,9 @@ export KAFKA_HEAP=${KAFKA_HEAP:-1G}
 # shellcheck source=../../e2e/peers/peers.sh
 . "$HERE/../../e2e/peers/peers.sh"
 
-# A group's first rebalance waits for more members, as it does by default.
+# Where members start together a group's first rebalance waits for more of them, as it does by default. Where there is one it does not.
 eval "shared_$(declare -f settings)"
-settings() { shared_settings "$@" | grep -v '^group.initial.rebalance.delay.ms='; }
+settings() { shared_settings "$@" | sed "s/^group.initial.rebalance.delay.ms=.*/group.initial.rebalance.delay.ms=$initial_delay_ms/"; }
 
 ROUNDS=${1:-${ROUNDS:-3}}
 CASES=${CASES:-rebalance groups}
@@ -67,7 +67,7 @@ make_topic() { # topic partitions
 }
 
 rebalance() { # round peer
-    local protocol dir=$WORK/$1-$2-rebalance step value
+    local protocol dir=$WORK/$1-$2-rebalance step value initial_delay_ms=3000
     start_peer "$2" "$dir"
     make_topic many "$PARTITIONS"
     for protocol in range cooperative-sticky consumer; do
@@ -91,7 +91,7 @@ live_heap() {
 }
 
 many_groups() { # round peer protocol
-    local dir=$WORK/$1-$2-groups-$3 measure value rest
+    local dir=$WORK/$1-$2-groups-$3 measure value rest initial_delay_ms=0
     start_peer "$2" "$dir"
     make_topic one 1
     sleep 5

@@ -177,6 +177,7 @@ async def main():
     for i in range(SOME_GROUPS):
         while struct.unpack_from(">h", await opened[0].ask(10, 2, text(f"first-{i}".encode()) + b"\0"), 8)[0] in LATER:
             await asyncio.sleep(0.2)
+    for i in range(SOME_GROUPS):
         first = kind(opened[0], f"first-{i}".encode(), topic)
         while await first.join() in LATER:
             await asyncio.sleep(0.2)
