@@ -1,5 +1,6 @@
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,6 +16,7 @@ import org.apache.kafka.clients.admin.MemberDescription;
 import org.apache.kafka.clients.admin.MemberToRemove;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.CommitFailedException;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.SubscriptionPattern;
@@ -252,10 +254,21 @@ final class NewerGroups {
     }
 
     /** One that polls whenever the others do. */
-    private static KafkaConsumer<byte[], byte[]> classic(Peer peer, String group, String topic, String name) {
+    private static KafkaConsumer<byte[], byte[]> classic(Peer peer, String group, String topic, String name, Collection<TopicPartition> lost) {
         KafkaConsumer<byte[], byte[]> member = peer.consumer("group.id", group, "client.id", name, "enable.auto.commit", false,
             "heartbeat.interval.ms", 500, "metadata.max.age.ms", 1000);
-        member.subscribe(List.of(topic));
+        member.subscribe(List.of(topic), new ConsumerRebalanceListener() {
+            @Override
+            public void onPartitionsAssigned(Collection<TopicPartition> all) {}
+
+            @Override
+            public void onPartitionsRevoked(Collection<TopicPartition> all) {}
+
+            @Override
+            public void onPartitionsLost(Collection<TopicPartition> all) {
+                lost.addAll(all);
+            }
+        });
         return member;
     }
 
@@ -263,11 +276,13 @@ final class NewerGroups {
         Statements.states("newer: a classic group becomes one of the newer protocol when such a member joins, its classic member stays, and it goes back", () -> {
             String topic = peer.topic("upgrade", 4);
             String group = peer.name("group");
-            try (KafkaConsumer<byte[], byte[]> older = classic(peer, group, topic, "older")) {
+            List<TopicPartition> lost = new ArrayList<>();
+            try (KafkaConsumer<byte[], byte[]> older = classic(peer, group, topic, "older", lost)) {
                 Peer.eventually("it owns all", () -> polled(older).size() == 4);
                 older.commitSync(Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(1)));
                 Statements.expect("type", GroupType.CLASSIC, described(peer, group).type());
                 int generation = older.groupMetadata().generationId();
+                int shared;
                 try (NewerMember newer = NewerMember.of(peer, group, "newer").subscribed(topic)) {
                     NewerMember.until("they share", () -> polled(older).size() == 2 && newer.owned().size() == 2, newer);
                     NewerMember.until("it is stable", () -> polled(older) != null && described(peer, group).groupState() == GroupState.STABLE, newer);
@@ -280,17 +295,22 @@ final class NewerGroups {
                     older.commitSync(Map.of(new TopicPartition(topic, own), new OffsetAndMetadata(7)));
                     newer.commit(topic, newer.consumer.assignment().iterator().next().partition(), 8);
                     Statements.expect("offset", 7L, committed(peer, group).get(new TopicPartition(topic, own)).offset());
+                    shared = older.groupMetadata().generationId();
+                    Statements.expect("the classic member's generation is its epoch", newer.epoch(), shared);
                 }
                 Peer.eventually("it owns all again", () -> polled(older).size() == 4);
                 Statements.expect("type", GroupType.CLASSIC, described(peer, group).type());
                 Statements.expect("offsets kept", true, committed(peer, group).size() >= 2);
+                Statements.expect("the generation goes on from the epoch", shared + 1, older.groupMetadata().generationId());
+                Statements.expect("lost by the classic member", List.of(), lost);
             }
         });
         Statements.states("newer: a classic member joins a group of the newer protocol", () -> {
             String topic = peer.topic("older-joins", 4);
             String group = peer.name("group");
+            List<TopicPartition> lost = new ArrayList<>();
             try (NewerMember newer = NewerMember.of(peer, group, "newer").subscribed(topic).owning(topic, "4");
-                 KafkaConsumer<byte[], byte[]> older = classic(peer, group, topic, "older")) {
+                 KafkaConsumer<byte[], byte[]> older = classic(peer, group, topic, "older", lost)) {
                 NewerMember.until("they share", () -> polled(older).size() == 2 && newer.owned().size() == 2, newer);
                 Statements.expect("type", GroupType.CONSUMER, described(peer, group).type());
             }
@@ -299,10 +319,11 @@ final class NewerGroups {
             String topic = peer.topic("either", 1);
             String group = peer.name("group");
             List<GroupType> types = new ArrayList<>();
+            List<TopicPartition> lost = new ArrayList<>();
             for (int i = 0; i < 2; i++) {
                 NewerMember.of(peer, group, "newer").subscribed(topic).owning(topic, "1").close();
                 types.add(described(peer, group).type());
-                try (KafkaConsumer<byte[], byte[]> older = classic(peer, group, topic, "older")) {
+                try (KafkaConsumer<byte[], byte[]> older = classic(peer, group, topic, "older", lost)) {
                     Peer.eventually("it owns all", () -> polled(older).size() == 1);
                 }
                 types.add(described(peer, group).type());
