@@ -40,6 +40,8 @@ struct Consumer {
     life: u32,
     epoch: i32,
     is_in: bool,
+    /// It was taken out, and has heard nothing since: what it commits is refused.
+    is_fenced: bool,
     /// What it reads.
     owned: Partitions,
     /// What it was told to read and does not read yet.
@@ -126,6 +128,7 @@ impl World {
             life: 0,
             epoch: JOINS,
             is_in: false,
+            is_fenced: false,
             owned: Partitions::new(),
             told: None,
             topics: [at % TOPICS, 0].into(),
@@ -215,6 +218,10 @@ impl World {
         let mut effects = Effects::default();
         self.machine.tick(self.now, &mut effects);
         self.log.extend(effects.records);
+        let held = self.machine.held_by_members(GROUP).unwrap_or_default();
+        for consumer in &mut self.consumers {
+            consumer.is_fenced |= consumer.is_in && !held.contains_key(consumer.id().as_str());
+        }
     }
 
     fn restarts(&mut self) {
@@ -413,6 +420,7 @@ impl World {
                         .any(|at| kept.is_none_or(|kept| !kept.contains(at)))
                 });
                 consumer.must_join = gives_back && !is_eager;
+                consumer.is_fenced = false;
                 consumer.owned = assignment;
             }
             Some(ErrorCode::RebalanceInProgress) => consumer.must_join = true,
@@ -452,13 +460,24 @@ impl World {
                 );
             }
         }
-        for consumer in self.consumers.iter().filter(|one| one.is_in) {
+        for consumer in self
+            .consumers
+            .iter()
+            .filter(|one| one.is_in && !one.is_fenced)
+        {
             let id = consumer.id();
-            // Somebody who was taken out has not heard of it yet, and cannot commit.
-            let Some(places) = held.get(id.as_str()) else {
-                continue;
-            };
+            let places = held.get(id.as_str());
+            prop_assert!(
+                places.is_some(),
+                "{} is in the group and not known there",
+                id
+            );
+            let places = places.unwrap();
             for (topic, partitions) in &consumer.owned {
+                // What was deleted is read by nobody, whatever a member has not heard yet.
+                if !self.topics.values().any(|(id, _)| id == topic) {
+                    continue;
+                }
                 for at in partitions {
                     prop_assert!(
                         places.contains(&(*topic, *at)),
@@ -535,6 +554,7 @@ impl Consumer {
     fn is_out(&mut self) {
         self.epoch = JOINS;
         self.is_in = false;
+        self.is_fenced = false;
         self.owned.clear();
         self.told = None;
         self.said = None;
