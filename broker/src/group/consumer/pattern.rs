@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 use std::collections::BTreeSet;
 
 /// What a compiled pattern may take: a pattern comes from a stranger.
-const COMPILED_BYTES: usize = 1 << 20;
+const COMPILED_BYTES: usize = 256 << 10;
 
 /// What a pattern stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
