@@ -5,8 +5,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../peers/peers.sh"
 peer=$1 dir=$2
 # A topic that is deleted stays so, whoever asks for it. A member of the newer protocol has no session timeout of its own: that of the
-# broker is as short as that of the others, and the heartbeats as frequent. And Kafka's controller must miss a broker that was killed before
-# that is back: else it leads, is fenced, and leads again, and Kafka 4.3.1 may serve groups from what it had not read yet.
+# broker is as short as that of the others, and the heartbeats as frequent. And Kafka's controller notices late that a
+# broker was killed: that leads again at once, is fenced when its old session ends, and leads once more. When it still reads its groups at that
+# moment, Kafka 4.3.1 serves them from what it had read by then; it has more time than it needs.
 eval "shared_$(declare -f settings)"
 settings() {
     shared_settings "$@"
@@ -16,8 +17,7 @@ group.consumer.session.timeout.ms=15000
 group.consumer.min.session.timeout.ms=6000
 group.consumer.heartbeat.interval.ms=1000
 group.consumer.min.heartbeat.interval.ms=1000
-broker.session.timeout.ms=4000
-broker.heartbeat.interval.ms=1000
+broker.session.timeout.ms=20000
 P
 }
 trap stop_peer EXIT
