@@ -37,8 +37,11 @@ def _mixed(stage, assignor, families):
     try:
         @step(group, f"{kind}: a classic group becomes one of the newer protocol when the first such member joins, and goes on")
         def _():
-            for family in families:
+            # The first leads. Where librdkafka led with cooperative-sticky, its assignments would have user data, and Kafka takes no such group.
+            for family in sorted(families, key=lambda family: family != "java"):
                 group.join(family, topics(family), assignor=assignor)
+                if family == "java":
+                    group.settled(all_of)
             group.settled(all_of)
             expect("type", "Classic", group.described().type)
             for family in newer:
