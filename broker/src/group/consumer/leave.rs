@@ -96,7 +96,10 @@ impl ConsumerGroup {
                 self.bury(scene, id, has_target);
             }
         }
-        self.advance(scene, true);
+        // Those who stay are in their epoch still when it goes on as a generation.
+        if !self.may_be_classic(scene.settings) {
+            self.advance(scene, true);
+        }
     }
 
     /// Takes a member out of the log.

@@ -36,9 +36,9 @@ fn a_classic_group_goes_over_one_member_after_the_other_and_back() {
         join g d range v=4 wants=t
         join g d range v=4 id=d wants=t
         quit g c -1
-        heartbeat g d 6
+        heartbeat g d 5
         join g d range id=d wants=t
-        sync g d 7 d=t/0,1,2,3
+        sync g d 6 d=t/0,1,2,3
         ",
         expect![[r#"
             > topics t=4
@@ -134,18 +134,17 @@ fn a_classic_group_goes_over_one_member_after_the_other_and_back() {
               + place of c is gone
               + target of c: None
               + member c is gone
-              + group g epoch 6
               + place of d is gone
               + target of epoch None
               + member d is gone
               + group g is gone
-              + group g generation 6 range leader d [d=]
-            > heartbeat g d 6
+              + group g generation 5 range leader d [d=]
+            > heartbeat g d 5
               RebalanceInProgress
             > join g d range id=d wants=t
-              d joins: d is in generation 7 range leader d [d t]
-            > sync g d 7 d=t/0,1,2,3
-              + group g generation 7 range leader d [d=t/0,1,2,3]
+              d joins: d is in generation 6 range leader d [d t]
+            > sync g d 6 d=t/0,1,2,3
+              + group g generation 6 range leader d [d=t/0,1,2,3]
               d syncs: does "t/0,1,2,3"
         "#]],
     );
