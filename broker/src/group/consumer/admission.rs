@@ -29,19 +29,16 @@ impl ConsumerGroup {
     }
 
     fn dynamic(&self, beat: &Heartbeat) -> Result<Speaker, Refusal> {
-        match self.members.get(&beat.member_id) {
-            Some(member) => {
+        match self.member(&beat.member_id) {
+            Ok(member) => {
                 // Who changes the protocol says so by joining, and brings its partitions along.
                 if member.said.classic.is_none() {
                     Self::check_epoch(member, beat.epoch, beat.owned.as_ref())?;
                 }
                 Ok(Speaker::Member)
             }
-            None if beat.epoch == JOINS => Ok(Speaker::New),
-            None => Err(self
-                .member(&beat.member_id)
-                .err()
-                .unwrap_or(ErrorCode::UnknownMemberId.into())),
+            Err(_) if beat.epoch == JOINS => Ok(Speaker::New),
+            Err(unknown) => Err(unknown),
         }
     }
 
@@ -53,10 +50,7 @@ impl ConsumerGroup {
         let id = &beat.member_id;
         match holder {
             None if beat.epoch == JOINS => Ok(Speaker::New),
-            None => Err(Refusal::new(
-                ErrorCode::UnknownMemberId,
-                format!("Instance id {instance} is unknown."),
-            )),
+            None => Err(Self::unknown_instance(instance)),
             Some(holder) if holder.id == *id => {
                 if holder.said.classic.is_none() {
                     Self::check_epoch(holder, beat.epoch, beat.owned.as_ref())?;
@@ -79,6 +73,11 @@ impl ConsumerGroup {
             }
             Some(holder) => Err(self.fenced(id, instance, &holder.id)),
         }
+    }
+
+    pub(super) fn unknown_instance(instance: &str) -> Refusal {
+        let message = format!("Instance id {instance} is unknown.");
+        Refusal::new(ErrorCode::UnknownMemberId, message)
     }
 
     pub(super) fn fenced(&self, id: &str, instance: &str, holder: &str) -> Refusal {

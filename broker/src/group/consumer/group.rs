@@ -1,12 +1,12 @@
 //! What a consumer group is, and what can be asked of it without changing it.
 
-use super::member::{Member, Position, State};
+use super::member::{Member, Position};
 use super::pattern::Matches;
 use super::{JOINS, Partitions};
 use crate::group::catalog::Catalog;
 use crate::group::settings::Settings;
 use crate::group::timers::Timer;
-use crate::group::{Name, Refusal};
+use crate::group::{Name, Refusal, Scene};
 use millrace_wire::ErrorCode;
 use siphasher::sip::SipHasher13;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -85,8 +85,7 @@ impl ConsumerGroup {
 
     pub fn state(&self) -> GroupState {
         let target = self.target.epoch;
-        let is_there =
-            |member: &Member| member.at.state == State::Stable && member.at.epoch == target;
+        let is_there = |member: &Member| member.at.has_reached(target);
         if self.members.is_empty() {
             GroupState::Empty
         } else if self.epoch > target {
@@ -236,6 +235,18 @@ impl ConsumerGroup {
             _ if epoch > known => fenced("greater"),
             _ if epoch < known && !member.at.may_follow(epoch, owned) => fenced("smaller"),
             _ => Ok(()),
+        }
+    }
+
+    /// Nothing is to happen any more if this member is silent.
+    pub(super) fn expects_nothing(&self, scene: &mut Scene<'_>, member: &Name) {
+        for timer in [
+            self.session(member),
+            self.revocation(member),
+            self.rejoining(member),
+            self.syncing(member),
+        ] {
+            scene.timers.cancel(&timer);
         }
     }
 

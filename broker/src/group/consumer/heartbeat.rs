@@ -167,10 +167,7 @@ impl ConsumerGroup {
 
     /// An instance is back under another id: it is to read what it was to read, and has it as soon as it asks.
     pub(super) fn replace(&mut self, scene: &mut Scene<'_>, former: &Name, id: &Name) {
-        scene.timers.cancel(&self.session(former));
-        scene.timers.cancel(&self.revocation(former));
-        scene.timers.cancel(&self.rejoining(former));
-        scene.timers.cancel(&self.syncing(former));
+        self.expects_nothing(scene, former);
         let target = self.target.members.remove(former);
         let Some(member) = self.forget(former) else {
             return;
@@ -199,6 +196,10 @@ impl ConsumerGroup {
         let Some(member) = self.members.get(id) else {
             return false;
         };
+        // Most heartbeats end here.
+        if member.at.has_reached(self.target.epoch) && !has_other_wishes {
+            return false;
+        }
         let wants = self.wishes(member, scene.catalog);
         let is_free = |topic: &uuid::Uuid, at: i32| {
             let holder = self.holders.get(&(*topic, at));

@@ -4,7 +4,6 @@ use super::group::ConsumerGroup;
 use super::member::State;
 use super::{Beat, Held, LEAVES_FOR_NOW};
 use crate::group::{Name, Refusal, Scene};
-use millrace_wire::ErrorCode;
 
 /// A heartbeat with which a member leaves.
 #[derive(Clone, Debug)]
@@ -24,8 +23,7 @@ impl ConsumerGroup {
             }
             Some(instance) => {
                 let Some(holder) = self.instances.get(instance) else {
-                    let message = format!("Instance id {instance} is unknown.");
-                    return Err(Refusal::new(ErrorCode::UnknownMemberId, message));
+                    return Err(Self::unknown_instance(instance));
                 };
                 if holder != id {
                     return Err(self.fenced(id, instance, holder));
@@ -87,10 +85,7 @@ impl ConsumerGroup {
     /// Takes members out. What they held is free at once; who is to have it is decided when somebody speaks.
     pub(super) fn remove(&mut self, scene: &mut Scene<'_>, ids: &[Name]) {
         for id in ids {
-            scene.timers.cancel(&self.session(id));
-            scene.timers.cancel(&self.revocation(id));
-            scene.timers.cancel(&self.rejoining(id));
-            scene.timers.cancel(&self.syncing(id));
+            self.expects_nothing(scene, id);
             let has_target = self.target.members.contains_key(id);
             if self.forget(id).is_some() {
                 self.bury(scene, id, has_target);

@@ -98,6 +98,11 @@ impl Position {
         both.flat_map(|(topic, partitions)| partitions.keys().map(|at| (*topic, *at)))
     }
 
+    /// It has all that it is to have in this epoch.
+    pub fn has_reached(&self, epoch: i32) -> bool {
+        self.state == State::Stable && self.epoch == epoch
+    }
+
     /// Whether an answer that led here may have been lost: the member still is where it was, and has nothing that it should not have.
     pub fn may_follow(&self, epoch: i32, owned: Option<&Partitions>) -> bool {
         epoch == self.previous_epoch

@@ -114,14 +114,7 @@ impl ConsumerGroup {
     pub fn downgraded(&self, scene: &mut Scene<'_>) -> ClassicGroup {
         scene.effects.records.extend(self.tombstones());
         let members = self.members.values().filter_map(|member| {
-            for timer in [
-                self.session(&member.id),
-                self.revocation(&member.id),
-                self.rejoining(&member.id),
-                self.syncing(&member.id),
-            ] {
-                scene.timers.cancel(&timer);
-            }
+            self.expects_nothing(scene, &member.id);
             let side = member.said.classic.as_ref()?;
             let (_, metadata) = side.protocols.first()?;
             Some(classic::Member {
