@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// What a producer keeps unacknowledged: several groups' worth.
+/// What producers keep unacknowledged: several groups' worth, and at least a few appends.
 const WINDOW_BYTES: usize = 8 << 20;
-const MAX_WINDOW: usize = 4096;
+const MIN_WINDOW: usize = 4;
 
 #[derive(Clone, Copy)]
 pub struct Shape {
@@ -114,6 +114,10 @@ impl Bench {
         self.run_while(rate, |_| start.elapsed() < time)
     }
 
+    pub fn run_until(&self, rate: u32, done: impl Fn() -> bool) -> Run {
+        self.run_while(Some(rate), |_| !done())
+    }
+
     pub fn run_bytes(&self, bytes: u64) -> Run {
         self.run_while(None, |sent| sent < bytes)
     }
@@ -126,7 +130,7 @@ impl Bench {
 
     fn run_while(&self, rate: Option<u32>, mut go_on: impl FnMut(u64) -> bool) -> Run {
         let (before, cpu) = (self.stats(), cpu_seconds());
-        let window = (WINDOW_BYTES / self.batch.len()).clamp(4, MAX_WINDOW);
+        let window = (WINDOW_BYTES / self.batch.len()).max(MIN_WINDOW);
         let (done, answers): (Sender<Duration>, Receiver<Duration>) = channel();
         let mut latencies = Latencies::default();
         let (mut sent, mut in_flight, mut n) = (0, 0, 0u32);

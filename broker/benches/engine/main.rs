@@ -18,10 +18,11 @@ use std::time::Duration;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const HELP: &str = "\
-engine benchmarks: [--dir DIR] [--seconds S] [--rounds N] [append|sustained|latency|cold|open|idle]... 
+engine benchmarks: [--dir DIR] [--seconds S] [--rounds N] [append|sustained|latency|retention|cold|open|idle]... 
   append     synced appends inside the log budget, batch sizes by partitions, against a plain file
   sustained  three budgets with sealing and retention on, and bytes written per byte acknowledged
-  latency    p99 of appends at a fixed rate against fdatasync at that size and rate, with and without retention of old data
+  latency    p99 of appends at a fixed rate against fdatasync at that size and rate
+  retention  p99 of appends before, while and after 5 GB of old records are dropped
   cold       reading a partition that is not in memory, against a plain file
   open       opening with 1,000 partitions and much data
   idle       10,000 idle partitions: memory and opening time
@@ -55,6 +56,9 @@ fn main() {
     }
     if wants("latency") {
         latency(&options);
+    }
+    if wants("retention") {
+        retention(&options);
     }
     if wants("cold") {
         cold(&options);
@@ -246,10 +250,12 @@ fn latency(options: &Options) {
             ratio.text()
         );
     }
-    retention_and_latency(options);
 }
 
-fn retention_and_latency(options: &Options) {
+/// Appends of 64 KiB a second while 5 GB are dropped.
+const RETENTION_RATE: u32 = 200;
+
+fn retention(options: &Options) {
     let bench = Bench::new(
         &options.dir,
         Shape {
@@ -260,18 +266,26 @@ fn retention_and_latency(options: &Options) {
     );
     bench.run_bytes(5 << 30);
     bench.seal_all();
-    let run = |bench: &Bench| bench.run(Duration::from_secs_f64(options.seconds), Some(200));
-    let before = run(&bench);
+    raw::settle();
+    let before = bench.run(Duration::from_secs(10), Some(RETENTION_RATE));
     bench.keep_bytes(1 << 20);
-    let during = std::thread::scope(|scope| {
-        scope.spawn(|| bench.retain());
-        run(&bench)
+    let start = std::time::Instant::now();
+    let (during, seconds) = std::thread::scope(|scope| {
+        let retention = scope.spawn(|| {
+            bench.retain();
+            start.elapsed().as_secs_f64()
+        });
+        let during = bench.run_until(RETENTION_RATE, || retention.is_finished());
+        (during, retention.join().expect("retention ends"))
     });
+    raw::settle();
+    let after = bench.run(Duration::from_secs(10), Some(RETENTION_RATE));
     let (log, families) = bench.disk_bytes();
     println!(
-        "\nretention of 5 GB: append p99 {:.2} ms before, {:.2} ms during; {} MB of log and {} MB of families are left",
+        "\nretention of 5 GB in {seconds:.0} s: append p99 {:.2} ms before, {:.2} ms during, {:.2} ms after; {} MB of log and {} MB of families are left",
         before.percentile_ms(0.99),
         during.percentile_ms(0.99),
+        after.percentile_ms(0.99),
         log / 1_000_000,
         families / 1_000_000
     );

@@ -80,6 +80,12 @@ pub fn read(dir: &Path, bytes: u64) -> f64 {
     speed
 }
 
+/// Lets the disk finish what it was given before.
+pub fn settle() {
+    rustix::fs::sync();
+    std::thread::sleep(Duration::from_secs(5));
+}
+
 /// False where that is not permitted.
 pub fn drop_caches() -> bool {
     rustix::fs::sync();

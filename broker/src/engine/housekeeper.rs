@@ -27,9 +27,12 @@ const SEAL_AGAIN: Duration = Duration::from_secs(1);
 /// How long a round of retention waits for the log starts that it has proposed.
 const LOG_START_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What one step of retention drops at most, about, and of how many partitions: each step is one change of rows.
-const EXPIRE_BYTES: u64 = 256 << 20;
+/// What one step of retention drops at most, about, and of how many partitions: each step is one change of rows. Small, because
+/// a file system that gives back much at once keeps the disk from the log's syncs.
+const EXPIRE_BYTES: u64 = 16 << 20;
 const EXPIRE_GROUPS: usize = 256;
+/// How many steps in a row may find everything busy.
+const EXPIRE_TRIES: usize = 16;
 
 /// How often the log's size is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -239,27 +242,45 @@ fn retain(host: &Hosted, pace: &mut Pace) {
         .filter(|p| host.shard.has_expired(p.group, log_start(p)));
     let expired: Vec<GroupId> = expired.map(|shared| shared.group).collect();
     for ids in expired.chunks(EXPIRE_GROUPS) {
-        // Checkpoints anew for each step: sealing comes in between.
-        while let Some(bytes) = expire(host, ids) {
-            pace.rest(&host.shard, bytes, RETENTION_FLOOR);
-            // What goes wrong is reported there, and met again after this round.
-            let _ = seal_while_over_budget(host, pace);
-        }
+        expire_all(host, ids.to_vec(), pace);
     }
     if let Err(error) = host.shard.renew_held() {
         host.report_fault("cannot renew a packed family", &error);
     }
 }
 
-/// One step; `None` when nothing was left to do.
-fn expire(host: &Hosted, ids: &[GroupId]) -> Option<u64> {
-    let checkpoints = host.checkpoints(ids.to_vec());
-    match host.shard.expire_some(&checkpoints, EXPIRE_BYTES) {
-        Ok(bytes) => (bytes > 0).then_some(bytes),
-        Err(error) => {
-            host.report_fault("cannot drop expired records", &error);
-            None
+/// Step by step, until nothing is left or what is left stays busy: the next round finds it.
+fn expire_all(host: &Hosted, mut ids: Vec<GroupId>, pace: &mut Pace) {
+    let mut in_vain = 0;
+    while !ids.is_empty() && in_vain < EXPIRE_TRIES {
+        // Checkpoints anew for each step: sealing comes in between.
+        let checkpoints = host.checkpoints(ids.clone());
+        match host.shard.expire_some(&checkpoints, EXPIRE_BYTES) {
+            // Those that were to be cut have nothing but entries on their way to the log.
+            Ok(0) => {
+                in_vain += 1;
+                std::thread::sleep(TICK);
+            }
+            Ok(bytes) => {
+                in_vain = 0;
+                pace.rest(&host.shard, bytes, RETENTION_FLOOR);
+            }
+            Err(error) => {
+                host.report_fault("cannot drop expired records", &error);
+                return;
+            }
         }
+        // What goes wrong is reported there, and met again after this round.
+        let _ = seal_while_over_budget(host, pace);
+        let expired = |checkpoint: &Checkpoint| {
+            host.shard
+                .has_expired(checkpoint.group, checkpoint.log_start())
+        };
+        let left = checkpoints.iter().filter(|checkpoint| expired(checkpoint));
+        ids = left.map(|checkpoint| checkpoint.group).collect();
+        // Otherwise one that stays busy would keep the others waiting.
+        let next = 1.min(ids.len());
+        ids.rotate_left(next);
     }
 }
 

@@ -1,7 +1,8 @@
 //! How fast background work may use the disk, so that appends wait little for it.
 //!
 //! It runs at twice the speed at which records come in, so it always catches up, and at a floor when little comes in. When it
-//! falls behind all the same, because the log has used up a part of the room above its budget, it takes no rests.
+//! falls behind all the same, because the log has used up a part of the room above its budget, it takes no rests; nor while the
+//! disk has no room for new records.
 
 use crate::storage::shard::Shard;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes a second of sealing when little comes in.
 pub(super) const SEALING_FLOOR: u64 = 64 << 20;
-/// Bytes a second of retention: dropping files is cheap, but the file system does it within its journal.
-pub(super) const RETENTION_FLOOR: u64 = 1 << 30;
+/// Bytes a second of retention: dropping files is cheap for us, but the file system does it within its journal, and the disk
+/// may have to be told of every block. 5 GB at once kept appends waiting for 30 ms.
+pub(super) const RETENTION_FLOOR: u64 = 128 << 20;
 
 /// Rests come after so many bytes: what RocksDB hands to the disk at once.
 const STEP_BYTES: u64 = 1 << 20;
@@ -83,7 +85,7 @@ impl Pace {
             shard.log_bytes(),
             options.log_budget_bytes,
             options.log_limit_bytes,
-        );
+        ) || !shard.has_room();
     }
 }
 
