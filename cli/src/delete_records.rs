@@ -2,13 +2,10 @@
 
 use crate::args::{Spec, value};
 use crate::failure::{Failure, describe};
-use crate::{Output, connect};
+use crate::{Output, connect, json_file};
 use millrace_client::TopicPartition;
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// A file beyond this is no list of offsets.
-const MAX_FILE_BYTES: u64 = 64 << 20;
 
 const SPEC: Spec = Spec {
     about: "This tool helps to delete records of the given partitions down to the specified offset.",
@@ -35,15 +32,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
     let args = SPEC.parse(args)?;
     args.require(&["bootstrap-server", "offset-json-file"])?;
     let path = args.value("offset-json-file")?.unwrap_or_default();
-    let unreadable = |error: std::io::Error| Failure::plain(format!("cannot read {path}: {error}"));
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > MAX_FILE_BYTES {
-        return Err(Failure::plain(format!(
-            "{path} has {bytes} bytes; {MAX_FILE_BYTES} are allowed"
-        )));
-    }
-    let offsets =
-        parse(&std::fs::read_to_string(path).map_err(unreadable)?).map_err(Failure::plain)?;
+    let offsets = parse(&json_file::read(path)?).map_err(Failure::plain)?;
     let properties = connect::file(&args, "command-config")?;
     let client = connect::client(
         args.value("bootstrap-server")?,
@@ -66,32 +55,13 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
 }
 
 fn parse(text: &str) -> Result<Vec<(TopicPartition, i64)>, String> {
-    let json: Value = serde_json::from_str(text)
-        .map_err(|error| format!("The input string is not a valid JSON: {error}"))?;
-    let version = match json.get("version") {
-        None => 1,
-        Some(version) => version.as_i64().ok_or("version must be a number")?,
-    };
-    if version != 1 {
-        return Err(format!("Not supported version field value {version}"));
-    }
-    let Some(partitions) = json.get("partitions").and_then(Value::as_array) else {
-        return Err("Missing partitions field".to_owned());
-    };
+    let partitions = json_file::versioned(text, "partitions")?;
     let mut offsets = Vec::new();
     let mut seen = BTreeSet::new();
-    for entry in partitions {
+    for entry in &partitions {
         let missing =
             |field: &str| format!("an entry of partitions needs the field {field}: {entry}");
-        let topic = entry
-            .get("topic")
-            .and_then(Value::as_str)
-            .ok_or_else(|| missing("topic"))?;
-        let partition = entry
-            .get("partition")
-            .and_then(Value::as_i64)
-            .and_then(|id| i32::try_from(id).ok());
-        let partition = TopicPartition::new(topic, partition.ok_or_else(|| missing("partition"))?);
+        let partition = json_file::partition(entry)?;
         let offset = entry
             .get("offset")
             .and_then(Value::as_i64)

@@ -5,22 +5,32 @@
 
 mod api_versions;
 mod args;
+mod client_metrics;
 mod cluster_tool;
 mod configs;
 mod connect;
 mod console;
 mod consumer_groups;
 mod delete_records;
+mod elsewhere;
 mod failure;
+mod features;
 mod get_offsets;
+mod groups;
+mod json_file;
+mod leader_election;
 mod log;
 mod log_dirs;
+mod metadata_quorum;
 mod pattern;
 mod perf;
+mod reassign;
 mod server;
 mod source;
 mod storage;
+mod table;
 mod topics;
+mod verifiable;
 mod zookeeper;
 
 use failure::Failure;
@@ -51,6 +61,7 @@ macro_rules! tools {
 
 const TOOLS: &[Tool] = tools! {
     "kafka-broker-api-versions" => api_versions::run,
+    "kafka-client-metrics" => client_metrics::run,
     "kafka-cluster" => cluster_tool::run,
     "kafka-configs" => configs::run,
     "kafka-console-consumer" => console::consumer::run,
@@ -60,21 +71,34 @@ const TOOLS: &[Tool] = tools! {
     "kafka-delete-records" => delete_records::run,
     "kafka-dump-log" => server::dump_log,
     "kafka-e2e-latency" => perf::end_to_end::run,
+    "kafka-features" => features::run,
     "kafka-get-offsets" => get_offsets::run,
+    "kafka-groups" => groups::run,
+    "kafka-leader-election" => leader_election::run,
     "kafka-log-dirs" => log_dirs::run,
+    "kafka-metadata-quorum" => metadata_quorum::run,
     "kafka-producer-perf-test" => perf::producer::run,
+    "kafka-reassign-partitions" => reassign::run,
     "kafka-server-start" => server::start,
     "kafka-server-stop" => server::stop,
     "kafka-storage" => storage::run,
     "kafka-topics" => topics::run,
+    "kafka-verifiable-consumer" => verifiable::consumer::run,
+    "kafka-verifiable-producer" => verifiable::producer::run,
     "zookeeper-server-start" => zookeeper::start,
     "zookeeper-server-stop" => zookeeper::stop,
 };
 
 fn find(name: &str) -> Option<&'static Tool> {
-    let name = Path::new(name).file_name()?.to_str()?;
-    let name = name.strip_suffix(".sh").unwrap_or(name);
+    let name = bare(name);
     TOOLS.iter().find(|tool| tool.name == name)
+}
+
+/// Without its folder and `.sh`.
+fn bare(name: &str) -> &str {
+    let file = Path::new(name).file_name().and_then(|file| file.to_str());
+    let file = file.unwrap_or_default();
+    file.strip_suffix(".sh").unwrap_or(file)
 }
 
 fn main() -> ExitCode {
@@ -91,7 +115,14 @@ fn main() -> ExitCode {
         .and_then(|name| find(name))
         .map(|tool| (tool, 2));
     let Some((tool, skipped)) = own.or(given) else {
-        return unknown(args.get(1).map(String::as_str));
+        let names = args.iter().take(2).map(|name| bare(name));
+        return match names.filter_map(elsewhere::advice).next() {
+            Some(advice) => {
+                eprintln!("{advice}");
+                ExitCode::FAILURE
+            }
+            None => unknown(args.get(1).map(String::as_str)),
+        };
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -130,6 +161,10 @@ fn unknown(name: Option<&str>) -> ExitCode {
     }
     for tool in TOOLS {
         eprintln!("  {}", tool.name);
+    }
+    eprintln!("And of these, what to use instead:");
+    for name in elsewhere::names() {
+        eprintln!("  {name}");
     }
     ExitCode::FAILURE
 }

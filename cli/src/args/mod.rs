@@ -63,6 +63,38 @@ impl Spec {
 
     /// `--help` and `--version` end here, in the failure that prints them.
     pub fn parse(&self, args: &[String]) -> Result<Args, Failure> {
+        let (words, parsed) = self.split(args)?;
+        match words.first() {
+            Some(word) => Err(Failure::plain(format!("{word} belongs to no option"))),
+            None => Ok(parsed),
+        }
+    }
+
+    /// The same of a tool that is told what to do by one word, which may stand before or behind options.
+    pub fn parse_command(
+        &self,
+        args: &[String],
+        commands: &[&'static str],
+    ) -> Result<(Option<&'static str>, Args), Failure> {
+        let (words, parsed) = self.split(args)?;
+        let Some(word) = words.first() else {
+            return Ok((None, parsed));
+        };
+        let Some(command) = commands.iter().find(|command| *command == word) else {
+            let choices = commands.join("','");
+            return Err(Failure::plain(format!(
+                "invalid choice: '{word}' (choose from '{choices}')"
+            )));
+        };
+        match words.get(1) {
+            Some(word) => Err(Failure::plain(format!("unrecognized arguments: '{word}'"))),
+            None => Ok((Some(command), parsed)),
+        }
+    }
+
+    /// What belongs to no option, and the options.
+    fn split<'a>(&self, args: &'a [String]) -> Result<(Vec<&'a str>, Args), Failure> {
+        let mut words = Vec::new();
         let mut given: BTreeMap<&'static str, Vec<Option<String>>> = BTreeMap::new();
         let mut tokens = args.iter().peekable();
         while let Some(token) = tokens.next() {
@@ -70,7 +102,8 @@ impl Spec {
                 .strip_prefix("--")
                 .or_else(|| token.strip_prefix('-').filter(|rest| !rest.is_empty()))
             else {
-                return Err(Failure::plain(format!("{token} belongs to no option")));
+                words.push(token.as_str());
+                continue;
             };
             let (name, attached) = match option.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),
@@ -106,7 +139,7 @@ impl Spec {
         if args.has("version") {
             return Err(Failure::version());
         }
-        Ok(args)
+        Ok((words, args))
     }
 
     /// What is wrong with the options as a whole, and which there are.
@@ -208,6 +241,26 @@ mod tests {
         let args = parse("--codec --list").expect("options");
         assert!(args.has("codec") && args.has("list"));
         assert_eq!(args.value("codec").expect("one"), None);
+    }
+
+    #[test]
+    fn a_command_stands_anywhere_among_the_options() {
+        let check = |line: &str| {
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let parsed = SPEC.parse_command(&args, &["start", "stop"]);
+            parsed.map(|(command, _)| command).map_err(|f| f.stderr)
+        };
+        assert_eq!(check("--topic a start --list"), Ok(Some("start")));
+        assert_eq!(check("stop --topic start"), Ok(Some("stop")));
+        assert_eq!(check("--list"), Ok(None));
+        assert_eq!(
+            check("go"),
+            Err("invalid choice: 'go' (choose from 'start','stop')".to_owned())
+        );
+        assert_eq!(
+            check("start stop"),
+            Err("unrecognized arguments: 'stop'".to_owned())
+        );
     }
 
     fn refused(line: &str) -> String {

@@ -57,6 +57,11 @@ impl Kind {
         }
     }
 
+    /// What a broker limits, rather than sets.
+    pub fn has_quotas(self) -> bool {
+        matches!(self, Kind::Users | Kind::Clients | Kind::Ips)
+    }
+
     fn parse(text: &str) -> Result<Kind, Failure> {
         let known = Kind::ALL.into_iter().find(|kind| kind.plural() == text);
         known.ok_or_else(|| {
@@ -74,16 +79,24 @@ pub struct Entity {
 }
 
 impl Entity {
-    pub fn of(args: &Args) -> Result<Entity, Failure> {
+    /// One, or a user's and a client's together.
+    pub fn of(args: &Args) -> Result<Vec<Entity>, Failure> {
         let mut found: Vec<Entity> = Vec::new();
-        for kind in args.values("entity-type") {
-            let kind = Kind::parse(kind)?;
-            let name = args.values("entity-name").next().map(str::to_owned);
+        let types: Vec<&str> = args.values("entity-type").collect();
+        // In the order of the types, as far as there are any; --entity-default stands for the rest.
+        let mut names = args.values("entity-name");
+        for kind in types {
+            let name = names.next().map(str::to_owned);
             let defaults = args.has("entity-default").then(String::new);
             found.push(Entity {
-                kind,
+                kind: Kind::parse(kind)?,
                 name: name.or(defaults),
             });
+        }
+        if names.next().is_some() {
+            return Err(args_error(
+                "There are more --entity-name than --entity-type",
+            ));
         }
         for kind in Kind::ALL {
             if let Some(name) = args.value(kind.singular())? {
@@ -99,11 +112,17 @@ impl Entity {
                 });
             }
         }
-        match found.len() {
-            0 => Err(args_error("At least one entity type must be specified")),
-            1 => Ok(found.remove(0)),
+        let kinds: Vec<Kind> = found.iter().map(|entity| entity.kind).collect();
+        match kinds[..] {
+            [] => Err(args_error("At least one entity type must be specified")),
+            [_] => Ok(found),
+            [Kind::Users, Kind::Clients] => Ok(found),
+            [Kind::Clients, Kind::Users] => {
+                found.reverse();
+                Ok(found)
+            }
             _ => Err(args_error(
-                "Only one entity type can be given at a time: users together with clients are not served yet",
+                "Only 'users' and 'clients' entity types may be specified together",
             )),
         }
     }

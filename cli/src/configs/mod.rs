@@ -2,6 +2,7 @@
 
 mod entity;
 mod options;
+mod quotas;
 
 use crate::args::Args;
 use crate::failure::{Failure, describe};
@@ -13,12 +14,13 @@ use millrace_client::admin::{
 };
 use millrace_client::properties::Properties;
 use millrace_client::wire::ErrorCode;
+pub use options::parse_pairs;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 pub async fn run(raw: &[String], out: &mut Output) -> Result<(), Failure> {
     let args = options::SPEC.parse(raw)?;
-    let entity = options::check(&args)?;
+    let entities = options::check(&args)?;
     let properties = connect::file(&args, "command-config")?;
     let bootstrap = args
         .value("bootstrap-server")?
@@ -34,9 +36,13 @@ pub async fn run(raw: &[String], out: &mut Output) -> Result<(), Failure> {
         }
     };
     let client = connect::client(Some(bootstrap), &properties, "adminclient-1")?;
-    let done = match args.has("alter") {
-        true => alter(&client, &args, &entity, out).await,
-        false => describe_all(&client, &args, &entity, out).await,
+    let done = match (&entities[..], args.has("alter")) {
+        (entities, alters) if entities[0].kind.has_quotas() => match alters {
+            true => quotas::alter(&client, &args, entities, out).await,
+            false => quotas::describe(&client, entities, out).await,
+        },
+        (entities, true) => alter(&client, &args, &entities[0], out).await,
+        (entities, false) => describe_all(&client, &args, &entities[0], out).await,
     };
     done.map_err(|failure| match failure {
         // What the cluster refused is said with all that was asked.
@@ -78,6 +84,19 @@ async fn alter(
     entity: &Entity,
     out: &mut Output,
 ) -> Result<(), Trouble> {
+    let (set, deleted) = changes(args)?;
+    let resource = resource(entity)?;
+    let mut changes: Vec<AlterConfig> = deleted.into_iter().map(AlterConfig::Delete).collect();
+    changes.extend(
+        set.iter()
+            .map(|(name, value)| AlterConfig::Set(name.to_owned(), value.to_owned())),
+    );
+    client.alter_configs(&resource, &changes, false).await?;
+    completed(entity, out)
+}
+
+/// What is to be set, and what is to be as if it never was.
+fn changes(args: &Args) -> Result<(Properties, Vec<String>), Failure> {
     let mut set = Properties::default();
     if let Some(path) = args.value("add-config-file")? {
         set.extend(Properties::read(Path::new(path))?);
@@ -94,13 +113,10 @@ async fn alter(
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .collect();
-    let resource = resource(entity)?;
-    let mut changes: Vec<AlterConfig> = deleted.into_iter().map(AlterConfig::Delete).collect();
-    changes.extend(
-        set.iter()
-            .map(|(name, value)| AlterConfig::Set(name.to_owned(), value.to_owned())),
-    );
-    client.alter_configs(&resource, &changes, false).await?;
+    Ok((set, deleted))
+}
+
+fn completed(entity: &Entity, out: &mut Output) -> Result<(), Trouble> {
     match entity.name.as_deref() {
         Some("") | None => writeln!(
             out,
@@ -125,7 +141,7 @@ fn resource(entity: &Entity) -> Result<ConfigResource, Failure> {
         Kind::Groups => ResourceType::Group,
         Kind::Users | Kind::Clients | Kind::Ips => {
             return Err(Failure::plain(format!(
-                "quotas and credentials of {} are not served yet",
+                "{} have quotas, not settings",
                 entity.kind.plural()
             )));
         }
@@ -175,13 +191,11 @@ async fn describe_all(
             ids.chain(defaults).collect()
         }
         Kind::Groups => groups(client).await?.into_iter().collect(),
-        Kind::ClientMetrics | Kind::Users | Kind::Clients | Kind::Ips => {
-            return Err(Failure::plain(format!(
-                "an --entity-name is required with --describe of {}",
-                entity.kind.plural()
-            ))
-            .into());
+        Kind::ClientMetrics => {
+            let listed = client.list_config_resources(&[ResourceType::ClientMetrics]);
+            listed.await?.into_iter().map(|one| one.name).collect()
         }
+        Kind::Users | Kind::Clients | Kind::Ips => Vec::new(),
     };
     for name in names {
         let one = Entity {

@@ -82,7 +82,7 @@ pub const SPEC: Spec = Spec {
     ],
 };
 
-pub fn check(args: &Args) -> Result<Entity, Failure> {
+pub fn check(args: &Args) -> Result<Vec<Entity>, Failure> {
     if args.has("alter") == args.has("describe") {
         return Err(args.usage("Command must include exactly one action: --describe, --alter"));
     }
@@ -94,33 +94,17 @@ pub fn check(args: &Args) -> Result<Entity, Failure> {
             "One of the required --bootstrap-server or --bootstrap-controller arguments must be specified",
         ));
     }
-    if args.has("entity-name") && args.has("entity-default") {
+    let names = args.values("entity-name").count();
+    if args.has("entity-default") && names > 0 && names >= args.values("entity-type").count() {
         return Err(Failure::plain(
             "--entity-name and --entity-default cannot be given together",
         ));
     }
-    let entity = Entity::of(args)?;
-    let kinds = entity.kind.plural();
-    if args.has("describe") && args.has("entity-default") && !entity.kind.has_default() {
-        return Err(Failure::plain(format!(
-            "--entity-default must not be specified with --describe of {kinds}"
-        )));
+    let entities = Entity::of(args)?;
+    for entity in &entities {
+        check_name(args, entity)?;
     }
     if args.has("alter") {
-        let is_named = entity.name.as_deref().is_some_and(|name| !name.is_empty());
-        match entity.kind.has_default() {
-            true if entity.name.is_none() => {
-                return Err(Failure::plain(
-                    "An entity-name or default entity must be specified with --alter of users, clients, brokers or ips",
-                ));
-            }
-            false if !is_named => {
-                return Err(Failure::plain(format!(
-                    "An entity name must be specified with --alter of {kinds}"
-                )));
-            }
-            _ => {}
-        }
         args.forbid("add-config", &["add-config-file"])?;
         if !["add-config", "add-config-file", "delete-config"]
             .iter()
@@ -131,7 +115,27 @@ pub fn check(args: &Args) -> Result<Entity, Failure> {
             ));
         }
     }
-    Ok(entity)
+    Ok(entities)
+}
+
+fn check_name(args: &Args, entity: &Entity) -> Result<(), Failure> {
+    let kinds = entity.kind.plural();
+    if args.has("describe") && args.has("entity-default") && !entity.kind.has_default() {
+        return Err(Failure::plain(format!(
+            "--entity-default must not be specified with --describe of {kinds}"
+        )));
+    }
+    let is_named = entity.name.as_deref().is_some_and(|name| !name.is_empty());
+    match entity.kind.has_default() {
+        _ if !args.has("alter") => Ok(()),
+        true if entity.name.is_none() => Err(Failure::plain(
+            "An entity-name or default entity must be specified with --alter of users, clients, brokers or ips",
+        )),
+        false if !is_named => Err(Failure::plain(format!(
+            "An entity name must be specified with --alter of {kinds}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// `k1=v1,k2=[v1,v2]`: commas within brackets belong to the value.
@@ -184,6 +188,7 @@ mod tests {
     fn checked(line: &str) -> Result<Entity, String> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let entity = SPEC.parse(&args).and_then(|args| check(&args));
+        let entity = entity.map(|mut entities| entities.remove(0));
         entity.map_err(|failure| failure.stderr.lines().next().unwrap_or_default().to_owned())
     }
 
@@ -259,6 +264,39 @@ mod tests {
             checked("--bootstrap-server h:1 --describe --group g"),
             Ok(group)
         );
+    }
+
+    #[test]
+    fn a_user_and_a_client_may_stand_together() {
+        let of = |line: &str| {
+            let line = format!("--bootstrap-server h:1 --describe {line}");
+            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let entities = SPEC.parse(&args).and_then(|args| check(&args));
+            let entities = entities.map_err(|failure| failure.stderr)?;
+            Ok(entities.into_iter().map(|e| (e.kind, e.name)).collect())
+        };
+        let both = |user: Option<&str>, client: Option<&str>| {
+            let name = |name: Option<&str>| name.map(str::to_owned);
+            Ok(vec![
+                (Kind::Users, name(user)),
+                (Kind::Clients, name(client)),
+            ])
+        };
+        let check = |line: &str, expected: Result<Vec<(Kind, Option<String>)>, String>| {
+            assert_eq!(of(line), expected, "{line}");
+        };
+        check("--client c --user u", both(Some("u"), Some("c")));
+        check("--user u --client-defaults", both(Some("u"), Some("")));
+        check(
+            "--entity-type clients --entity-name c --entity-type users --entity-default",
+            both(Some(""), Some("c")),
+        );
+        check(
+            "--entity-type users --entity-type clients",
+            both(None, None),
+        );
+        let words = "Only 'users' and 'clients' entity types may be specified together";
+        check("--user u --ip 1.2.3.4", Err(words.to_owned()));
     }
 
     #[test]

@@ -7,4 +7,4 @@ mod reader;
 
 /// What a process ends with that SIGINT and SIGTERM end, as a JVM does after its shutdown hooks.
 const INTERRUPTED: u8 = 130;
-const TERMINATED: u8 = 143;
+pub const TERMINATED: u8 = 143;

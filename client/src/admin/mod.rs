@@ -6,6 +6,9 @@ mod configs;
 pub(crate) mod group_offsets;
 pub(crate) mod groups;
 mod offsets;
+mod quorum;
+mod quotas;
+mod replicas;
 mod topics;
 
 pub use cluster::{ClusterDescription, DescribedBroker, LogDir, LogDirReplica};
@@ -17,7 +20,10 @@ pub use groups::{
     Coordinator, DescribedGroup, GroupFilter, GroupMember, GroupState, ListedGroup, MemberRef,
 };
 pub use offsets::{FoundOffset, OffsetSpec};
-pub use topics::{NewPartitions, NewTopic, Reassignment, TopicRef};
+pub use quorum::{Feature, Features, Quorum, QuorumReplica, UpgradeType};
+pub use quotas::{QuotaChange, QuotaEntity, QuotaMatch};
+pub use replicas::{ElectionType, Reassignment};
+pub use topics::{NewPartitions, NewTopic, TopicRef};
 
 use crate::Error;
 use crate::client::{Client, Topics};

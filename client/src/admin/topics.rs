@@ -14,10 +14,9 @@ use crate::wire::messages::describe_topic_partitions_response::DescribeTopicPart
 use crate::wire::messages::metadata_request::MetadataRequestTopic;
 use crate::wire::messages::{
     BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeTopicPartitionsRequest, ListPartitionReassignmentsRequest, MetadataRequest, StrBytes,
-    Uuid,
+    DescribeTopicPartitionsRequest, MetadataRequest, StrBytes, Uuid,
 };
-use crate::{Error, Partition, Topic, TopicPartition};
+use crate::{Error, Partition, Topic};
 use millrace_wire::{ApiKey, ErrorCode};
 use std::collections::BTreeMap;
 
@@ -44,13 +43,6 @@ pub struct NewPartitions {
 pub enum TopicRef {
     Name(String),
     Id(Uuid),
-}
-
-#[derive(Clone, Debug)]
-pub struct Reassignment {
-    pub replicas: Vec<i32>,
-    pub adding: Vec<i32>,
-    pub removing: Vec<i32>,
 }
 
 fn brokers(ids: &[i32]) -> Vec<BrokerId> {
@@ -271,34 +263,6 @@ impl Client {
         let topic = Topic::of(topic);
         topic.check()?;
         Ok(topic)
-    }
-
-    /// Partitions whose replicas are being moved.
-    pub async fn list_reassignments(
-        &self,
-    ) -> Result<BTreeMap<TopicPartition, Reassignment>, Error> {
-        let mut request = ListPartitionReassignmentsRequest::default();
-        request.timeout_ms = millis(self.config().request_timeout);
-        request.topics = None;
-        self.retry("listPartitionReassignments", async || {
-            let response = self.controller().await?.send(&request).await?;
-            Error::check(response.error_code, response.error_message.as_deref())?;
-            let mut moving = BTreeMap::new();
-            let ids = |ids: &[BrokerId]| ids.iter().map(|id| id.0).collect();
-            for topic in &response.topics {
-                for partition in &topic.partitions {
-                    let at = TopicPartition::new(topic.name.as_str(), partition.partition_index);
-                    let reassignment = Reassignment {
-                        replicas: ids(&partition.replicas),
-                        adding: ids(&partition.adding_replicas),
-                        removing: ids(&partition.removing_replicas),
-                    };
-                    moving.insert(at, reassignment);
-                }
-            }
-            Ok(moving)
-        })
-        .await
     }
 }
 
