@@ -20,6 +20,8 @@ mod groups;
 mod produce;
 #[path = "api/producers.rs"]
 mod producers;
+#[path = "api/quotas.rs"]
+mod quotas;
 #[path = "api/records.rs"]
 mod records;
 #[path = "api/rig.rs"]

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("storage", &["config", "raft"]),
     ("peers", &["config", "raft"]),
     ("metadata", &["config", "raft", "storage"]),
+    ("quota", &["config", "metadata"]),
     ("partition", &["config", "raft", "storage", "metadata"]),
     (
         "engine",
@@ -64,11 +65,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "replicas",
             "security",
+            "quota",
             "group",
             "transaction",
         ],
     ),
-    ("net", &["config", "api"]),
+    ("net", &["config", "quota", "api"]),
     (
         "admin",
         &[

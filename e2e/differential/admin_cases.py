@@ -235,3 +235,74 @@ def by_name(answer):
         for result in answer["Results"]:
             result["Configs"].sort(key=lambda c: c["Name"])
     return answer
+
+
+def quotas(side):
+    """Entities of names that nobody else has, and taken away again: quotas of everybody would slow the other cases down."""
+    user, client, ip = side.name("user"), side.name("client"), "192.0.2.7"
+    produce, percentage, connections = "producer_byte_rate", "request_percentage", "connection_creation_rate"
+
+    def ordered(answer):
+        """Kafka tells entities, kinds and keys in no order."""
+        if isinstance(answer, dict):
+            for entry in answer["Entries"] or []:
+                entry["Entity"].sort(key=lambda part: part["EntityType"])
+                entry.get("Values", []).sort(key=lambda value: value["Key"])
+            (answer["Entries"] or []).sort(key=lambda entry: [(part["EntityType"], part["EntityName"] or "") for part in entry["Entity"]])
+        return answer
+
+    def entry(entity, *ops):
+        return {"Entity": [{"EntityType": kind, "EntityName": name} for kind, name in entity],
+                "Ops": [{"Key": key, "Value": 0.0 if value is None else value, "Remove": value is None} for key, value in ops]}
+
+    def alter(v, entries, validate_only=True):
+        return ordered(side.ask("AlterClientQuotas", v, {"Entries": entries, "ValidateOnly": validate_only}))
+
+    def describe(v, components, strict=True):
+        components = [{"EntityType": kind, "MatchType": how, "Match": match} for kind, how, match in components]
+        return ordered(side.ask("DescribeClientQuotas", v, {"Components": components, "Strict": strict}))
+
+    def await_entities(count):
+        """Kafka's broker hears a moment later of what its controller has taken."""
+        deadline = time.monotonic() + 20
+        while len(describe(1, [("user", EXACT, user)], strict=False)["Entries"]) != count:
+            assert time.monotonic() < deadline, f"{side.address} does not show {count} entities within 20 s"
+            time.sleep(0.05)
+    EXACT, DEFAULT, SPECIFIED = range(3)
+    of_user = [("user", user)]
+    alterations = (("set", [entry(of_user, (produce, 1024.0))], "NONE"), ("nothing", [entry(of_user)], "NONE"), ("no entities", [], None),
+                   ("a user and a client id", [entry([("user", user), ("client-id", None)], (percentage, 12.5))], "NONE"),
+                   ("a fraction of a byte", [entry(of_user, (produce, 1.5))], "INVALID_REQUEST"), ("0", [entry(of_user, (produce, 0.0))], "INVALID_REQUEST"),
+                   ("less than 0", [entry(of_user, (percentage, -1.0))], "INVALID_REQUEST"), ("too much", [entry(of_user, (produce, 1e19))], "INVALID_REQUEST"),
+                   ("an unknown key", [entry(of_user, ("no.such", 1.0))], "INVALID_REQUEST"), ("an unknown key away", [entry(of_user, ("no.such", None))], "NONE"),
+                   ("a key twice", [entry(of_user, (produce, 1.0), (produce, 2.0))], "INVALID_REQUEST"),
+                   ("an entity twice", [entry(of_user, (produce, 1.0)), entry(of_user, (produce, 2.0))], "INVALID_REQUEST"),
+                   ("a kind twice", [entry([("user", None), ("user", user)], (produce, 1.0))], "NONE"),
+                   ("an unknown kind", [entry([("group", user)], (produce, 1.0))], "INVALID_REQUEST"), ("nobody", [entry([], (produce, 1.0))], "INVALID_REQUEST"),
+                   ("an empty name", [entry([("user", "")], (produce, 1.0))], "INVALID_REQUEST"), ("an address", [entry([("ip", ip)], (connections, 5.0))], "NONE"),
+                   ("an address's bytes", [entry([("ip", ip)], (produce, 5.0))], "INVALID_REQUEST"),
+                   ("a user's connections", [entry(of_user, (connections, 5.0))], "INVALID_REQUEST"),
+                   ("too many connections", [entry([("ip", ip)], (connections, 1e10))], "INVALID_REQUEST"),
+                   ("no address", [entry([("ip", "300.0.0.1")], (connections, 5.0))], "INVALID_REQUEST"),
+                   ("an address and a user", [entry([("ip", ip), ("user", user)], (connections, 5.0))], "INVALID_REQUEST"),
+                   ("one right, one wrong", [entry(of_user, (produce, 1.0)), entry([("user", None)], (produce, 0.5))], None))
+    for v in side.versions("AlterClientQuotas"):
+        for what, entries, expected in alterations:
+            yield f"AlterClientQuotas v{v}: {what}", alter(v, entries), expected if expected is None else codes(expected)
+    filters = (("a user", [("user", EXACT, user)], "NONE"), ("any client id of a user", [("user", EXACT, user), ("client-id", SPECIFIED, None)], "NONE"),
+               ("the default client id", [("user", EXACT, user), ("client-id", DEFAULT, None)], "NONE"), ("an address", [("ip", EXACT, ip)], "NONE"),
+               ("nobody", [], "NONE"), ("an empty kind", [("", EXACT, user)], "INVALID_REQUEST"), ("an unknown kind", [("group", EXACT, user)], "UNSUPPORTED_VERSION"),
+               ("a kind twice", [("user", EXACT, user), ("user", DEFAULT, None)], "INVALID_REQUEST"), ("no name", [("user", EXACT, None)], "INVALID_REQUEST"),
+               ("a default with a name", [("user", DEFAULT, user)], "INVALID_REQUEST"), ("any with a name", [("user", SPECIFIED, user)], "INVALID_REQUEST"),
+               ("an unknown match", [("user", 3, None)], "INVALID_REQUEST"), ("an address and a user", [("ip", EXACT, ip), ("user", EXACT, user)], "INVALID_REQUEST"))
+    for v in side.versions("AlterClientQuotas"):
+        entities = of_user, [("user", user), ("client-id", client)], [("user", user), ("client-id", None)]
+        given = [entry(entity, (produce, 1024.0), (percentage, 12.5)) for entity in entities]
+        yield f"AlterClientQuotas v{v}: for good", alter(v, given, False), codes("NONE")
+        await_entities(3)
+        for what, components, expected in filters:
+            yield f"DescribeClientQuotas v{v}: {what}", describe(v, components), codes(expected)
+        yield f"DescribeClientQuotas v{v}: a user, others too", describe(v, [("user", EXACT, user)], strict=False), codes("NONE")
+        yield f"AlterClientQuotas v{v}: one key away", alter(v, [entry(entities[1], (produce, None))], False), codes("NONE")
+        yield f"AlterClientQuotas v{v}: away", alter(v, [entry(entity, (produce, None), (percentage, None)) for entity in entities], False), codes("NONE")
+        await_entities(0)

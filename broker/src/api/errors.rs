@@ -27,6 +27,7 @@ macro_rules! error_codes {
 }
 
 error_codes! {
+    AlterClientQuotasResponse: entries.error_code;
     AlterConfigsResponse: responses.error_code;
     ApiVersionsResponse: error_code;
     ConsumerGroupDescribeResponse: groups.error_code;
@@ -36,6 +37,7 @@ error_codes! {
     DeleteGroupsResponse: results.error_code;
     DeleteRecordsResponse: topics.partitions.error_code;
     DeleteTopicsResponse: responses.error_code;
+    DescribeClientQuotasResponse: error_code;
     DescribeClusterResponse: error_code;
     DescribeConfigsResponse: results.error_code;
     DescribeGroupsResponse: groups.error_code;

@@ -4,6 +4,7 @@
 //! hands it to its file and encodes the answer; sockets are `net`'s.
 
 mod alter;
+mod alter_client_quotas;
 mod alter_configs;
 mod api_versions;
 mod broker;
@@ -14,6 +15,7 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -193,6 +195,8 @@ apis! {
     DeleteGroups: DeleteGroupsRequest => delete_groups;
     IncrementalAlterConfigs: IncrementalAlterConfigsRequest => incremental_alter_configs;
     OffsetDelete: OffsetDeleteRequest => offset_delete;
+    DescribeClientQuotas: DescribeClientQuotasRequest => describe_client_quotas;
+    AlterClientQuotas: AlterClientQuotasRequest => alter_client_quotas;
     DescribeCluster: DescribeClusterRequest => describe_cluster;
     DescribeProducers: DescribeProducersRequest => describe_producers;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest => consumer_group_heartbeat;

@@ -4,6 +4,7 @@ use millrace_broker::metadata::change::{
     BrokerRecord, Change, ConfigsChanged, EndpointRecord, Kind, PartitionRecord, ResourceRecord,
     Snapshot, TopicReplicas,
 };
+use millrace_broker::metadata::{EntityQuotas, QuotaNameRecord};
 use millrace_broker::storage::entry::SnapshotHeader;
 use millrace_wire::uuid::{self, Uuid};
 use prost::Message as _;
@@ -54,6 +55,10 @@ pub fn to_json(change: &Change) -> Value {
                 "topics": record.topics.iter().map(made).collect::<Vec<_>>(),
             }),
         ),
+        Kind::QuotasChanged(record) => (
+            "QuotasChanged",
+            json!({ "quotas": record.entities.iter().map(quotas).collect::<Vec<_>>() }),
+        ),
     };
     json!({ "type": name, "data": data })
 }
@@ -88,6 +93,20 @@ fn configs(record: &ConfigsChanged) -> Value {
         None => Value::Null,
     };
     json!({ "resource": resource, "set": record.set, "removed": record.removed })
+}
+
+fn quotas(record: &EntityQuotas) -> Value {
+    let kinds = [
+        ("user", &record.user),
+        ("client-id", &record.client_id),
+        ("ip", &record.ip),
+    ];
+    let part = |(kind, name): (&str, &Option<QuotaNameRecord>)| {
+        let name = name.as_ref()?;
+        Some(json!({ "entityType": kind, "entityName": name.name }))
+    };
+    let entity: Vec<Value> = kinds.into_iter().filter_map(part).collect();
+    json!({ "entity": entity, "set": record.set, "removed": record.removed })
 }
 
 fn made(topic: &TopicReplicas) -> Value {

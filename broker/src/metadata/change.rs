@@ -1,12 +1,13 @@
 //! The bytes of the metadata group's entries and of its snapshot: protobuf, so that a later release may add fields.
 
 use super::BrokerId;
+use super::quotas::{EntityQuotas, QuotasChanged};
 use std::collections::BTreeMap;
 
 /// A fact that a committed entry states. It was checked before it was proposed; applying it cannot be refused.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Change {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 20")]
     pub kind: Option<Kind>,
 }
 
@@ -26,6 +27,8 @@ pub enum Kind {
     ProducerIdsAllocated(ProducerIdsAllocated),
     #[prost(message, tag = "7")]
     ReplicasMade(ReplicasMade),
+    #[prost(message, tag = "20")]
+    QuotasChanged(QuotasChanged),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -152,6 +155,8 @@ pub struct Snapshot {
     pub next_group: u64,
     #[prost(uint64, tag = "7")]
     pub version: u64,
+    #[prost(message, repeated, tag = "20")]
+    pub quotas: Vec<EntityQuotas>,
 }
 
 impl Snapshot {

@@ -1,6 +1,7 @@
 //! What can be asked of the metadata, what it answers, and why it refuses.
 
 use super::image::{Broker, Resource, Topic};
+use super::quotas::QuotaAlteration;
 use super::{BrokerId, placement};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub enum Command {
     },
     /// [`super::PRODUCER_ID_BLOCK`] ids that nobody else gets.
     AllocateProducerIds,
+    /// All of them, or none.
+    ChangeQuotas(Vec<QuotaAlteration>),
 }
 
 #[derive(Clone, Debug)]

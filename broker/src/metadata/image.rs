@@ -6,6 +6,7 @@ use super::change::{
     ResourceRecord, Snapshot, TopicRecord,
 };
 use super::machine::Fault;
+use super::quotas::{self, Quotas};
 use crate::config::topic_name::collision_key;
 use crate::raft::ports::GroupId;
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +25,8 @@ pub struct Image {
     configs: BTreeMap<Resource, Arc<BTreeMap<String, String>>>,
     pub next_producer_id: i64,
     pub next_group: u64,
+    /// Of users, client ids and addresses.
+    pub quotas: Quotas,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,7 @@ impl Default for Image {
             configs: BTreeMap::new(),
             next_producer_id: 0,
             next_group: super::GROUP.0 + 1,
+            quotas: Quotas::default(),
         }
     }
 }
@@ -154,6 +158,7 @@ impl Image {
             Kind::ConfigsChanged(record) => self.change_configs(record)?,
             Kind::ProducerIdsAllocated(record) => self.next_producer_id = record.next,
             Kind::ReplicasMade(record) => self.mark_made(record)?,
+            Kind::QuotasChanged(record) => quotas::apply(&mut self.quotas, &record.entities)?,
         }
         self.version = index;
         Ok(())
@@ -237,6 +242,7 @@ impl Image {
             next_producer_id: self.next_producer_id,
             next_group: self.next_group,
             version: self.version,
+            quotas: quotas::records(&self.quotas),
         }
     }
 
@@ -263,6 +269,7 @@ impl Image {
         image.next_producer_id = snapshot.next_producer_id;
         image.next_group = image.next_group.max(snapshot.next_group);
         image.version = snapshot.version;
+        quotas::apply(&mut image.quotas, &snapshot.quotas)?;
         Ok(image)
     }
 }

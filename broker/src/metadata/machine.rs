@@ -6,7 +6,7 @@ use super::change::{
 };
 use super::command::{Command, NewTopic, Output, Placement, Refusal};
 use super::image::{Image, Resource, Topic};
-use super::{BrokerId, PRODUCER_ID_BLOCK, placement};
+use super::{BrokerId, PRODUCER_ID_BLOCK, placement, quotas};
 use crate::raft::ports::{PeerId, Prepared, StateMachine};
 use crate::storage::entry::SnapshotHeader;
 use crate::storage::ids::Offset;
@@ -128,6 +128,10 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
                 .ok_or(Refusal::ProducerIdsExhausted)?;
             let change = Kind::ProducerIdsAllocated(ProducerIdsAllocated { next });
             Ok((Some(change), Output::ProducerIds(first)))
+        }
+        Command::ChangeQuotas(alterations) => {
+            let changed = quotas::decide(&image.quotas, alterations);
+            Ok((changed.map(Kind::QuotasChanged), Output::Done))
         }
     }
 }

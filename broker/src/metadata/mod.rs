@@ -1,4 +1,4 @@
-//! What all brokers agree on: brokers, topics, their configuration, blocks of producer ids. One raft group of its own.
+//! What all brokers agree on: brokers, topics, their configuration, blocks of producer ids, quotas. One raft group of its own.
 //!
 //! [`Command`] is what may be asked for; the leader checks it against all it has proposed and turns it into a [`change::Change`],
 //! a fact that every replica applies to its [`Image`]. Readers hold the image as of some moment and never wait.
@@ -11,6 +11,7 @@ mod handle;
 mod image;
 mod machine;
 mod placement;
+mod quotas;
 
 pub use command::{Command, NewTopic, Output, Placement, Refusal};
 pub use handle::{Error, Handle, Submit};
@@ -18,6 +19,8 @@ pub use image::is_internal;
 pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
 pub use machine::{Fault, Machine, preview};
 pub use placement::Refusal as PlacementRefusal;
+pub use quotas::{EntityQuotas, NameRecord as QuotaNameRecord};
+pub use quotas::{QuotaAlteration, QuotaEntity, QuotaName, QuotaValues, Quotas};
 
 use crate::raft::ports::GroupId;
 

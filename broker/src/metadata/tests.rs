@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::metadata::{Broker, Endpoint};
+use crate::metadata::{Broker, Endpoint, QuotaAlteration, QuotaEntity, QuotaName};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -272,6 +272,7 @@ proptest! {
         topics in prop::collection::btree_map("[a-z]{1,8}", 1_u32..5, 0..8),
         settings in prop::collection::btree_map("[a-z.]{1,8}", "[a-z0-9]{0,8}", 0..5),
         blocks in 0..4,
+        quota in 1.0_f64..1e9,
     ) {
         let mut sole = Sole::new();
         for (name, partitions) in topics {
@@ -284,6 +285,9 @@ proptest! {
         let changes = settings.into_iter().map(|(name, value)| (name, Some(value))).collect();
         let resource = Resource::Broker(0);
         sole.ask(Command::ChangeConfigs { resource, changes }).unwrap();
+        let entity = QuotaEntity { user: Some(QuotaName::Default), ..Default::default() };
+        let changes = BTreeMap::from([("k".to_owned(), Some(quota))]);
+        sole.ask(Command::ChangeQuotas(vec![QuotaAlteration { entity, changes }])).unwrap();
         let row = sole.machine.snapshot().unwrap();
         let again = Machine::from_snapshot_row(&row).unwrap();
         let image = again.watch().borrow().clone();
