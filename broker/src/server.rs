@@ -1,7 +1,7 @@
 //! The wiring of a broker: settings, directories, metadata, sockets, and their orderly end.
 
 use crate::admin::{self, Admin, LogFilter, Ports};
-use crate::api::{Broker, BrokerParts};
+use crate::api::{self, Broker, BrokerParts};
 use crate::budget::Budget;
 use crate::config::{BrokerConfig, Listener};
 use crate::engine::{self, Engine, EngineOptions};
@@ -126,6 +126,7 @@ impl Server {
             reads: Budget::new(MEMORY_BYTES),
             stopping: stop.clone(),
         }));
+        tasks.spawn(api::follow_quotas(broker.clone(), stop.clone()));
         let mut addresses = Vec::new();
         for (listener, bound) in listening {
             tracing::info!(listener = listener.name, address = %bound.address, "listening");
@@ -250,6 +251,7 @@ fn limits(config: &BrokerConfig) -> Limits {
             usize::try_from(config.queued_max_request_bytes).unwrap_or(MEMORY_BYTES),
         ),
         open: Default::default(),
+        pace: Default::default(),
     }
 }
 

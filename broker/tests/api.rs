@@ -26,6 +26,8 @@ mod quotas;
 mod records;
 #[path = "api/rig.rs"]
 mod rig;
+#[path = "api/throttling.rs"]
+mod throttling;
 #[path = "api/topics.rs"]
 mod topics;
 #[path = "api/versions.rs"]

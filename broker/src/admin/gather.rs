@@ -133,6 +133,16 @@ fn connections(families: &mut Vec<Family>, admin: &Admin, limits: &Limits) {
         }),
         by_listener(&table::CONNECTIONS_REFUSED, |accepting| &accepting.refused),
         by_listener(&table::CONNECTIONS_ABORTED, |accepting| &accepting.aborted),
+        by_listener(&table::CONNECTIONS_DELAYED, |accepting| &accepting.delayed),
+    ]);
+    let throttles = &admin.metrics.throttles;
+    let times = throttles.times().map(|(quota, times)| {
+        let label = vec![quota.to_owned()];
+        (label, Value::Times(Box::new(times)))
+    });
+    families.extend([
+        Family::one(&table::CONNECTIONS_MUTED, throttles.muted()),
+        Family::new(&table::THROTTLE_DURATION, times),
     ]);
 }
 

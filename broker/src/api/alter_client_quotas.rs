@@ -22,7 +22,11 @@ pub async fn handle(
     if !request.validate_only && !alterations.is_empty() {
         let change = Command::ChangeQuotas(alterations);
         match call.broker.change(change, deadline(0)).await {
-            Ok(_) => {}
+            // The watcher would do so, a moment later.
+            Ok(_) => {
+                let quotas = call.broker.metadata.image().quotas.clone();
+                call.broker.quotas.limiter.follow(&quotas);
+            }
             Err(refused) => {
                 for (_, result) in results.iter_mut().filter(|(_, result)| result.is_ok()) {
                     *result = Err(refused.clone());

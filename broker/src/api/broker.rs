@@ -4,12 +4,14 @@ use super::fetch::Sessions;
 use super::init_producer_id::ProducerIds;
 use super::produce::Inspection;
 use super::refusal::Refused;
+use super::throttle::Quotas;
 use crate::budget::Budget;
 use crate::complaints::Complaints;
 use crate::config::BrokerConfig;
 use crate::group::Groups;
 use crate::metadata::{self, Command, Output};
 use crate::metrics::Metrics;
+use crate::quota::{Limiter, Windows};
 use crate::replicas::{Effective, Replicas};
 use millrace_wire::ErrorCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +45,7 @@ pub struct Broker {
     pub groups: Arc<Groups>,
     pub metrics: Arc<Metrics>,
     pub reads: Budget,
+    pub quotas: Quotas,
     /// About slow requests.
     pub(super) complaints: Complaints,
     pub sessions: Sessions,
@@ -57,7 +60,14 @@ pub struct Broker {
 impl Broker {
     pub fn new(parts: BrokerParts) -> Broker {
         let slots = parts.config.max_incremental_fetch_session_cache_slots;
+        let config = &parts.config;
+        let windows = Windows::new(config.quota_window_num, config.quota_window_size_seconds);
+        let controller_windows = Windows::new(
+            config.controller_quota_window_num,
+            config.controller_quota_window_size_seconds,
+        );
         Broker {
+            quotas: Quotas::new(Limiter::new(windows, controller_windows)),
             effective: Mutex::new(Effective::new(parts.config.clone())),
             started_with: parts.config,
             cluster_id: parts.cluster_id,

@@ -1,10 +1,11 @@
 //! CreatePartitions: more partitions for topics that are there.
 
-use super::broker::{Broker, deadline};
+use super::broker::deadline;
 use super::refusal::Refused;
 use super::topics::{MAX_PARTITIONS_PER_REQUEST, repeated};
 use super::{Call, Reply, code, text};
 use crate::metadata::{self, BrokerId, Command, Image, Placement, Refusal};
+use crate::quota::Kind;
 use futures_util::future::join_all;
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::create_partitions_request::CreatePartitionsTopic;
@@ -13,6 +14,9 @@ use millrace_wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse,
 use millrace_wire::uuid;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
+
+/// The first version that can say that a topic must wait for its client's quota (KIP-599).
+const STRICT_SINCE: i16 = 3;
 
 pub async fn handle(
     call: &Call,
@@ -43,7 +47,7 @@ pub async fn handle(
     });
     response.results = duplicates.collect();
     let work = asked.iter().map(|topic| async {
-        let added = add(&call.broker, &image, topic, request.validate_only, deadline).await;
+        let added = add(call, &image, topic, request.validate_only, deadline).await;
         result(topic.name.clone(), added)
     });
     response.results.extend(join_all(work).await);
@@ -63,7 +67,7 @@ fn additional(image: &Image, topics: &[&CreatePartitionsTopic]) -> u64 {
 }
 
 async fn add(
-    broker: &Broker,
+    call: &Call,
     image: &Image,
     topic: &CreatePartitionsTopic,
     validate_only: bool,
@@ -100,11 +104,16 @@ async fn add(
         total,
         placement,
     };
+    if call.is_limited(Kind::ControllerMutation) {
+        // Only what would be done counts.
+        metadata::preview(image, command.clone())?;
+        call.mutate((total as usize).saturating_sub(there), STRICT_SINCE)?;
+    }
     match validate_only {
         true => metadata::preview(image, command)
             .map(drop)
             .map_err(Refused::from),
-        false => broker.change(command, deadline).await.map(drop),
+        false => call.broker.change(command, deadline).await.map(drop),
     }
 }
 

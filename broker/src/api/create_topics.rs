@@ -1,6 +1,6 @@
 //! CreateTopics: makes topics, or says what making them would come to.
 
-use super::broker::{Broker, deadline};
+use super::broker::deadline;
 use super::refusal::Refused;
 use super::topics::{MAX_PARTITIONS_PER_REQUEST, repeated};
 use super::{Call, Reply, code, text};
@@ -8,6 +8,7 @@ use crate::config::{BrokerConfig, TopicSettings, topic_name};
 use crate::metadata::{
     self, BrokerId, Command, Image, NewTopic, Output, Placement, Refusal, Topic,
 };
+use crate::quota::Kind;
 use futures_util::future::join_all;
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::create_topics_request::{
@@ -24,6 +25,9 @@ use tokio::time::Instant;
 
 /// Of Kafka's own metadata: nobody may have a topic of this name.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
+
+/// The first version that can say that a topic must wait for its client's quota (KIP-599).
+const STRICT_SINCE: i16 = 6;
 
 pub async fn handle(call: &Call, request: CreateTopicsRequest) -> Reply<CreateTopicsResponse> {
     let deadline = deadline(request.timeout_ms);
@@ -48,7 +52,7 @@ pub async fn handle(call: &Call, request: CreateTopicsRequest) -> Reply<CreateTo
     let image = call.broker.metadata.image();
     let work = asked.iter().map(|topic| async {
         let made = create(
-            &call.broker,
+            call,
             &image,
             &config,
             topic,
@@ -93,7 +97,7 @@ fn partitions(topics: &[&CreatableTopic], config: &BrokerConfig) -> u64 {
 }
 
 async fn create(
-    broker: &Broker,
+    call: &Call,
     image: &Image,
     config: &BrokerConfig,
     topic: &CreatableTopic,
@@ -101,10 +105,16 @@ async fn create(
     deadline: Instant,
 ) -> Result<(Arc<Topic>, TopicSettings), Refused> {
     let (new, settings) = new_topic(image, config, topic)?;
+    let partitions = new.partitions as usize;
     let command = Command::CreateTopic(new);
+    if call.is_limited(Kind::ControllerMutation) {
+        // Only what would be done counts.
+        metadata::preview(image, command.clone())?;
+        call.mutate(partitions, STRICT_SINCE)?;
+    }
     let output = match validate_only {
         true => metadata::preview(image, command).map_err(Refused::from)?,
-        false => broker.change(command, deadline).await?,
+        false => call.broker.change(command, deadline).await?,
     };
     match output {
         Output::Topic(topic) => Ok((topic, settings)),

@@ -11,9 +11,13 @@ use millrace_wire::messages::delete_topics_request::DeleteTopicState;
 use millrace_wire::messages::delete_topics_response::DeletableTopicResult;
 use millrace_wire::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
 
 /// The first version that can say that deletion is switched off.
 const SAYS_DISABLED: i16 = 3;
+
+/// The first version that can say that a topic must wait for its client's quota (KIP-599).
+const STRICT_SINCE: i16 = 5;
 
 pub async fn handle(call: &Call, request: DeleteTopicsRequest) -> Reply<DeleteTopicsResponse> {
     let deadline = deadline(request.timeout_ms);
@@ -35,16 +39,24 @@ pub async fn handle(call: &Call, request: DeleteTopicsRequest) -> Reply<DeleteTo
     }
     let (found, mut refused) = look_up(call, asked);
     let deletions = found.into_iter().map(|(id, name)| async move {
-        let deleted = call.broker.change(Command::DeleteTopic(id), deadline).await;
+        let deleted = delete(call, id, deadline).await;
         if deleted.is_ok() {
             tracing::info!(topic = &**name, "topic deleted");
         }
-        result(named(Some(name), id), deleted.map(drop))
+        result(named(Some(name), id), deleted)
     });
     response.responses = join_all(deletions).await;
     response.responses.append(&mut refused);
     call.broker.await_replicas_until(deadline).await;
     Reply::Answer(response)
+}
+
+async fn delete(call: &Call, id: Uuid, deadline: Instant) -> Result<(), Refused> {
+    let image = call.broker.metadata.image();
+    let partitions = image.topic_by_id(&id).map(|topic| topic.partitions.len());
+    call.mutate(partitions.unwrap_or(0), STRICT_SINCE)?;
+    let deleted = call.broker.change(Command::DeleteTopic(id), deadline).await;
+    deleted.map(drop)
 }
 
 /// The topics that are to be deleted, and answers for what names none, or one twice.

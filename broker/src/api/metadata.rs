@@ -129,8 +129,13 @@ async fn create_missing(call: &Call, topics: &[&MetadataRequestTopic], is_allowe
     if missing.is_empty() || !is_allowed || !broker.config().auto_create_topics_enable {
         return;
     }
+    let partitions = usize::try_from(broker.config().num_partitions).unwrap_or(1);
     for name in missing {
-        match broker.auto_create(name).await {
+        let made = match call.mutate(partitions, 0) {
+            Ok(()) => broker.auto_create(name).await,
+            Err(refused) => Err(refused),
+        };
+        match made {
             Ok(topic) => tracing::info!(
                 topic = topic.name,
                 "topic made because a client asked for it"

@@ -43,9 +43,11 @@ mod offset_for_leader_epoch;
 mod produce;
 mod refusal;
 mod sync_group;
+mod throttle;
 mod topics;
 
 pub use broker::{Broker, BrokerParts};
+pub use throttle::{Mute, follow as follow_quotas};
 
 use crate::budget::Share;
 use bytes::{Bytes, BytesMut};
@@ -58,6 +60,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use throttle::Throttle;
 
 /// Who sends requests on a connection.
 #[derive(Clone, Debug)]
@@ -65,6 +68,8 @@ pub struct Caller {
     /// The name of the listener it came in through.
     pub listener: Arc<str>,
     pub address: SocketAddr,
+    /// Until when nothing is read of what it sends.
+    pub mute: Mute,
 }
 
 /// One request's surroundings.
@@ -76,6 +81,9 @@ pub struct Call {
     held: Mutex<Vec<Share>>,
     waited_us: Arc<AtomicU64>,
     begun: Begun,
+    /// Of the frame that it came in.
+    bytes: usize,
+    throttle: Throttle,
 }
 
 /// Whether what must happen in the order of requests has happened, so that the next may begin. Requests that are served one
@@ -150,12 +158,16 @@ macro_rules! apis {
                         drop(body);
                         Box::pin(async move {
                             match $module::handle(&call, request).await {
-                                Reply::Answer(response) => {
+                                Reply::Answer(mut response) => {
+                                    throttle::finish(&call, &mut response);
                                     observe::errors(&call, api, &response);
                                     let held = std::mem::take(&mut *call.held.lock().unwrap_or_else(PoisonError::into_inner));
                                     encode(api, version, correlation_id, &response, held)
                                 }
-                                Reply::Nothing => Outcome::NoAnswer,
+                                Reply::Nothing => {
+                                    throttle::mute(&call);
+                                    Outcome::NoAnswer
+                                }
                                 Reply::Close(why) => Outcome::Close(why),
                             }
                         })
@@ -239,8 +251,17 @@ pub fn serve(
         held: Mutex::default(),
         waited_us: observed.waited_us(),
         begun,
+        bytes: body.len(),
+        throttle: Throttle::new(broker),
     };
-    observe::watch(observed, dispatch(call, api, correlation_id, body))
+    let serving = match call.throttle.busy() {
+        None => dispatch(call, api, correlation_id, body),
+        Some(busy) => {
+            let serving = busy.during(|| dispatch(call, api, correlation_id, body));
+            throttle::timed(busy, serving)
+        }
+    };
+    observe::watch(observed, serving)
 }
 
 /// Whether requests of this api may be served while others of the same connection are: Kafka takes one at a time, and only

@@ -66,11 +66,16 @@ macro_rules! broker_config {
 
 broker_config! {
     max_connections: i32 = "max.connections";
+    max_connection_creation_rate: i32 = "max.connection.creation.rate";
     max_connections_per_ip: i32 = "max.connections.per.ip";
     connections_max_idle_ms: i64 = "connections.max.idle.ms";
     socket_request_max_bytes: i32 = "socket.request.max.bytes";
     queued_max_request_bytes: i64 = "queued.max.request.bytes";
     socket_listen_backlog_size: i32 = "socket.listen.backlog.size";
+    quota_window_num: i32 = "quota.window.num";
+    quota_window_size_seconds: i32 = "quota.window.size.seconds";
+    controller_quota_window_num: i32 = "controller.quota.window.num";
+    controller_quota_window_size_seconds: i32 = "controller.quota.window.size.seconds";
     request_timeout_ms: i32 = "request.timeout.ms";
     fetch_max_bytes: i32 = "fetch.max.bytes";
     max_incremental_fetch_session_cache_slots: i32 = "max.incremental.fetch.session.cache.slots";

@@ -6,10 +6,12 @@
 mod histogram;
 mod requests;
 pub mod table;
+mod throttles;
 mod topics;
 
 pub use histogram::{BOUNDS_US, Histogram, Times};
 pub use requests::{Accepting, CLOSED, Connections, Requests, Served};
+pub use throttles::{KINDS as THROTTLE_KINDS, Muted, Throttles};
 pub use topics::{OTHER, TopicCounters, Topics, Traffic};
 
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub struct Metrics {
     pub requests: Requests,
     pub connections: Connections,
     pub topics: Topics,
+    pub throttles: Throttles,
 }
 
 impl Metrics {
@@ -25,6 +28,7 @@ impl Metrics {
             requests: Requests::default(),
             connections: Connections::default(),
             topics: Topics::new(max_topics),
+            throttles: Throttles::default(),
         }
     }
 }

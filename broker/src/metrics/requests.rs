@@ -117,6 +117,8 @@ pub struct Connections {
 pub struct Accepting {
     pub accepted: AtomicU64,
     pub refused: AtomicU64,
+    /// Too many a second.
+    pub delayed: AtomicU64,
     /// Closed by the broker with a line in its log.
     pub aborted: AtomicU64,
 }

@@ -71,6 +71,15 @@ metrics! {
         "Connections that were refused because there were too many (max.connections, max.connections.per.ip).",
     CONNECTIONS_ABORTED: Counter "millrace_connections_aborted" ["listener"]
         "Connections that the broker closed because of what the client sent or did not read.",
+    CONNECTIONS_DELAYED: Counter "millrace_connections_delayed" ["listener"]
+        "Connections that were too many a second: of an address (connection_creation_rate), which are closed, or of all \
+         (max.connection.creation.rate), which wait."
+        ; "kafka.server:type=socket-server-metrics,name=connection-accept-throttle-time and ip-connection-accept-throttle-time",
+    CONNECTIONS_MUTED: Gauge "millrace_connections_muted" []
+        "Connections that are not read from because their clients are over a quota.",
+    THROTTLE_DURATION: Histogram "millrace_throttle_duration_seconds" ["quota"]
+        "For how long clients are throttled that are over a quota: produce, fetch, request (time), or controller_mutation."
+        ; "kafka.server:type=Produce, Fetch, Request and ControllerMutation,name=throttle-time",
     REQUEST_MEMORY: Gauge "millrace_request_memory_bytes" []
         "Memory that requests have taken of millrace_request_memory_limit_bytes.",
     REQUEST_MEMORY_LIMIT: Gauge "millrace_request_memory_limit_bytes" []

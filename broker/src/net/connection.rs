@@ -90,6 +90,10 @@ async fn read_all(
             () = stop.cancelled() => return Ok(()),
             length = next_length(&mut reader, &limits, &queue) => length?,
         };
+        // Whoever sends on while they are throttled is not read; the socket's buffers fill.
+        if !unmuted(&broker, &caller, &limits, &stop).await? {
+            return Ok(());
+        }
         let (mut request, memory) = frame::read_body(&mut reader, length, &limits.requests).await?;
         let header = decode_request_header(&mut request);
         let overlaps = header
@@ -103,6 +107,10 @@ async fn read_all(
                 _guard: turns.clone().write_owned().await,
             },
         };
+        // The answer to the one before may have said so meanwhile.
+        if !unmuted(&broker, &caller, &limits, &stop).await? {
+            return Ok(());
+        }
         let begun = Begun::default();
         let mut serving: Serving = match header {
             Ok(header) => api::serve(&broker, &caller, header, request, begun.clone()),
@@ -125,6 +133,29 @@ async fn read_all(
             return Ok(());
         }
     }
+}
+
+/// Returns when the connection may be read from; false when `stop` comes before. A client whose turn comes only after it would
+/// be idle is ended as one that is.
+async fn unmuted(
+    broker: &Broker,
+    caller: &Caller,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Result<bool, Ended> {
+    let mut patience = limits.idle;
+    while let Some(rest) = caller.mute.rest(&broker.quotas) {
+        let _muted = broker.metrics.throttles.mute();
+        let step = rest.min(patience);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(false),
+            () = tokio::time::sleep(step) => patience -= step,
+        }
+        if patience.is_zero() {
+            return Err(Ended::Idle(limits.idle));
+        }
+    }
+    Ok(true)
 }
 
 /// A connection is idle only while no request of it waits for its answer.

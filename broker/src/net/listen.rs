@@ -1,6 +1,7 @@
 //! Accepting connections, as many as may be.
 
 use super::connection;
+use super::pace::{Held, Pace};
 use crate::api::{Broker, Caller};
 use crate::budget::Budget;
 use crate::complaints::Complaints;
@@ -36,6 +37,7 @@ pub struct Limits {
     /// `queued.max.request.bytes`
     pub requests: Budget,
     pub open: Open,
+    pub pace: Pace,
 }
 
 /// The connections that there are.
@@ -155,6 +157,24 @@ impl Listening {
                     continue;
                 }
             };
+            let wait = limits.pace.wait(&broker);
+            if !wait.is_zero() {
+                counters.delayed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%address, ms = wait.as_millis() as u64, "too many connections a second");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+            if let Some(rest) = limits.pace.refuse(&broker, address.ip()) {
+                counters.delayed.fetch_add(1, Ordering::Relaxed);
+                let ms = rest.as_millis() as u64;
+                tracing::debug!(%address, ms, "too many connections a second of one address");
+                if let Some(held) = limits.pace.hold() {
+                    tasks.spawn(hold(socket, rest, held, stop.clone()));
+                }
+                continue;
+            }
             match limits.admit(address.ip()) {
                 Err(why) => {
                     counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -168,6 +188,7 @@ impl Listening {
                     let caller = Arc::new(Caller {
                         listener: self.name.clone(),
                         address,
+                        mute: Default::default(),
                     });
                     let served = one(
                         socket,
@@ -183,6 +204,15 @@ impl Listening {
             }
         }
     }
+}
+
+/// Closes a connection after a while, so that its client does not try again at once.
+async fn hold(socket: TcpStream, rest: Duration, held: Held, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(rest) => {}
+    }
+    drop((socket, held));
 }
 
 async fn one(
@@ -228,6 +258,7 @@ mod tests {
             backlog: 1,
             requests: Budget::new(1),
             open: Open::default(),
+            pace: Pace::default(),
         })
     }
 

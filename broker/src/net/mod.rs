@@ -6,5 +6,6 @@
 mod connection;
 mod frame;
 mod listen;
+mod pace;
 
 pub use listen::{Limits, Listening, listen};

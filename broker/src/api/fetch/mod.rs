@@ -11,10 +11,12 @@ pub use session::Sessions;
 
 use super::{Call, Reply, code};
 use crate::partition::Mark;
+use crate::quota::Kind;
 use crate::replicas::Hosting;
 use futures_util::future::select_all;
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::fetch_response::FetchableTopicResponse;
+use millrace_wire::messages::traits::Encodable as _;
 use millrace_wire::messages::{FetchRequest, FetchResponse, TopicName, Uuid};
 use read::{Limits, Part, Partition};
 use session::{Begun, Wanted};
@@ -43,8 +45,11 @@ pub async fn handle(call: &Call, request: FetchRequest) -> Reply<FetchResponse> 
         Err(error) => return Reply::Answer(failed(error)),
     };
     let max_bytes = u64::try_from(request.max_bytes).unwrap_or(0);
+    let most_bytes = call.most_bytes(Kind::Fetch).unwrap_or(u64::MAX);
     let limits = Limits {
-        max_bytes: max_bytes.min(u64::try_from(call.broker.config().fetch_max_bytes).unwrap_or(0)),
+        max_bytes: max_bytes
+            .min(u64::try_from(call.broker.config().fetch_max_bytes).unwrap_or(0))
+            .min(most_bytes),
         mark: match request.isolation_level {
             READ_COMMITTED => Mark::LastStable,
             _ => Mark::HighWatermark,
@@ -55,7 +60,30 @@ pub async fn handle(call: &Call, request: FetchRequest) -> Reply<FetchResponse> 
     let deadline = Instant::now() + wait;
     let min_bytes = u64::try_from(request.min_bytes).unwrap_or(0);
     let parts = fetch(call, begun.wanted(), &limits, min_bytes, deadline).await;
+    if is_too_much(call, &parts) {
+        // Who is over a quota gets nothing: records would be paid for twice, by who sends them and by who waits for them.
+        let mut response = FetchResponse::default();
+        response.session_id = call.broker.sessions.put_off(begun);
+        return Reply::Answer(response);
+    }
     Reply::Answer(answer(call, begun, parts))
+}
+
+/// Takes the answer of the client's quotas, unless it must not have it.
+fn is_too_much(call: &Call, parts: &[Part]) -> bool {
+    if !call.is_limited(Kind::Fetch) && !call.is_limited(Kind::Request) {
+        return false;
+    }
+    let has_records = |part: &&Part| part.data.records.as_ref().is_some_and(|r| !r.is_empty());
+    let size = |part: &Part| part.data.compute_size(call.version).unwrap_or(0);
+    let bytes = parts.iter().filter(has_records).map(size).sum();
+    call.take_bytes(Kind::Fetch, bytes);
+    call.take_time();
+    let is_too_much = call.is_throttled();
+    if is_too_much {
+        call.give_back(Kind::Fetch, bytes);
+    }
+    is_too_much
 }
 
 /// Reads until there is enough, or until `deadline`.

@@ -166,6 +166,15 @@ impl Sessions {
         (begun.session_id, told)
     }
 
+    /// The session's id for an answer that is put off: one that was to begin does not, one that goes on has told nothing.
+    pub fn put_off(&self, begun: Begun) -> i32 {
+        if !begun.is_incremental {
+            self.lock().remove(begun.session_id);
+            return 0;
+        }
+        begun.session_id
+    }
+
     /// The id of a new session, or 0 when there is no place for one.
     fn make(&self, inner: &mut Inner, wanted: &[Wanted]) -> i32 {
         if wanted.is_empty() || !self.make_room(inner, wanted.len()) {

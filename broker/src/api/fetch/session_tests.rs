@@ -206,3 +206,19 @@ fn an_error_is_told_each_time_and_the_partition_once_more_after_it() {
 fn after_the_last_epoch_comes_1() {
     assert_eq!(next_epoch(i32::MAX), 1);
 }
+
+#[test]
+fn an_answer_that_is_put_off_begins_no_session_and_goes_on_with_one_that_is() {
+    let sessions = Sessions::new(10);
+    let partitions = &[("a", 0, 0), ("a", 1, 0)];
+    let begun = sessions.begin(&request(0, 0, partitions));
+    assert_eq!(sessions.put_off(begun.expect("a new session")), 0);
+    assert_eq!(sessions.count(), 0);
+    let id = open(&sessions, partitions);
+    let begun = sessions.begin(&request(id, 1, &[]));
+    assert_eq!(sessions.put_off(begun.expect("the next epoch")), id);
+    let begun = sessions.begin(&request(id, 2, &[]));
+    let begun = begun.expect("the epoch after");
+    let parts = vec![part("a", 0, 7, ""), part("a", 1, 0, "")];
+    assert_eq!(told(&sessions, begun, parts), ["a-0"]);
+}

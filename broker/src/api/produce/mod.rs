@@ -15,6 +15,7 @@ use crate::clock;
 use crate::engine::AppendError;
 use crate::metadata::is_internal;
 use crate::partition::Appended;
+use crate::quota::Kind;
 use crate::raft::Failure;
 use crate::raft::ports::Ack;
 use crate::replicas::HostedTopic;
@@ -51,6 +52,8 @@ enum Step {
 }
 
 pub async fn handle(call: &Call, request: ProduceRequest) -> Reply<ProduceResponse> {
+    // Before anything is waited for: the next request of the connection may be read before this one is answered.
+    call.take_bytes(Kind::Produce, call.bytes);
     let acks = request.acks;
     let hosting = call.broker.replicas.hosting();
     let now_ms = clock::now_ms();

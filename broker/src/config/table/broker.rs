@@ -41,13 +41,13 @@ settings! {
         "Names of providers that fill in values when they are read.";
     "client.quota.callback.class", Class, none, Any, Low, ReadOnly, Refused(NO_CLASSES),
         "A class that computes clients' quotas.";
-    "quota.window.num", Int, "11", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
+    "quota.window.num", Int, "11", AtLeast(1), Low, ReadOnly, Served,
         "Samples kept to compute a client's rate.";
-    "quota.window.size.seconds", Int, "1", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
+    "quota.window.size.seconds", Int, "1", AtLeast(1), Low, ReadOnly, Served,
         "Length of each sample of a client's rate.";
-    "controller.quota.window.num", Int, "11", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
+    "controller.quota.window.num", Int, "11", AtLeast(1), Low, ReadOnly, Served,
         "Samples kept to compute the rate of topic changes.";
-    "controller.quota.window.size.seconds", Int, "1", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
+    "controller.quota.window.size.seconds", Int, "1", AtLeast(1), Low, ReadOnly, Served,
         "Length of each sample of the rate of topic changes.";
     "replication.quota.window.num", Int, "11", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
         "Samples kept to compute the rate of replication.";

@@ -26,8 +26,8 @@ settings! {
         "Connections from one address.";
     "max.connections.per.ip.overrides", String, "", Any, Medium, ClusterWide, Served,
         "Other limits for some addresses, as address:count,address:count.";
-    "max.connection.creation.rate", Int, "2147483647", AtLeast(0), Medium, ClusterWide, Accepted("the number of connections is bounded, not their rate"),
-        "New connections a second.";
+    "max.connection.creation.rate", Int, "2147483647", AtLeast(0), Medium, ClusterWide, Served,
+        "New connections a second; further ones wait.";
     "connections.max.idle.ms", Long, "600000", Any, Medium, ReadOnly, Served,
         "A connection without a request for this long is closed.";
     "connection.failed.authentication.delay.ms", Int, "100", AtLeast(0), Low, ReadOnly, Accepted(NO_SECURITY),
