@@ -21,7 +21,8 @@ pub async fn handle(
     request: DescribeClientQuotasRequest,
 ) -> Reply<DescribeClientQuotasResponse> {
     let mut response = DescribeClientQuotasResponse::default();
-    response.error_message = None;
+    // Kafka leaves it empty, not out.
+    response.error_message = Some(text(""));
     match Filter::of(&request) {
         Ok(filter) => {
             let quotas = call.broker.metadata.image().quotas.clone();
