@@ -2,6 +2,7 @@
 import time
 
 from data_cases import codes
+from protocol import CLIENT as CLIENT_ID, batch
 
 UNKNOWN_ID = b"unknown-topic-id"
 CLIENT = {"ClientSoftwareName": "differential", "ClientSoftwareVersion": "1"}
@@ -306,3 +307,41 @@ def quotas(side):
         yield f"AlterClientQuotas v{v}: one key away", alter(v, [entry(entities[1], (produce, None))], False), codes("NONE")
         yield f"AlterClientQuotas v{v}: away", alter(v, [entry(entity, (produce, None), (percentage, None)) for entity in entities], False), codes("NONE")
         await_entities(0)
+
+
+def throttling(side):
+    """What a client over its quota is told, in seconds, and for how long it is not heard then. The quota is ours: it goes with the case."""
+    name = side.create("throttled", retention_ms=-1)
+    batch_of_many = batch([bytes(130_000)])
+
+    def quota(key, value):
+        """Kafka's broker hears a moment later of what its controller has taken."""
+        entity = {"Entity": [{"EntityType": "client-id", "EntityName": CLIENT_ID}], "Ops": [{"Key": key, "Value": value or 0.0, "Remove": value is None}]}
+        told = side.ask("AlterClientQuotas", 1, {"Entries": [entity], "ValidateOnly": False})
+        assert told["Entries"][0]["ErrorCode"] == 0, f"{side.address} does not set {key}: {told}"
+        time.sleep(0.5)
+
+    def seen(answer):
+        if not isinstance(answer, dict):
+            return answer
+        began = time.monotonic()
+        side.ask("ApiVersions", 0, {})
+        answer["SecondsTold"] = round(answer.pop("ThrottleTimeMs") / 1000)
+        answer["SecondsUnheard"] = round(time.monotonic() - began)
+        return answer
+
+    def topic(hint, partitions):
+        return {"Name": side.name(hint), "NumPartitions": partitions, "ReplicationFactor": 1}
+    quota("producer_byte_rate", 10_000.0)
+    yield "throttling: Produce", seen(side.produce("throttled", batch_of_many)), codes("NONE")
+    quota("producer_byte_rate", None)
+    quota("consumer_byte_rate", 10_000.0)
+    yield "throttling: Fetch", seen(side.ask("Fetch", 11, {"ReplicaId": -1, "MaxWaitMs": 0, "MinBytes": 1, "MaxBytes": 10_000_000, "SessionEpoch": -1, "Topics": [
+        {"Topic": name, "Partitions": [{"Partition": 0, "FetchOffset": 0, "PartitionMaxBytes": 1_000_000, "CurrentLeaderEpoch": -1}]}]})), codes("NONE")
+    quota("consumer_byte_rate", None)
+    quota("controller_mutation_rate", 1.0)
+    answer = side.ask("CreateTopics", 7, {"Topics": [topic("many", 14), topic("one", 1)], "timeoutMs": 10_000, "validateOnly": True})
+    if isinstance(answer, dict):
+        answer["Topics"] = [{"Name": t["Name"], "ErrorCode": t["ErrorCode"]} for t in sorted(answer["Topics"], key=lambda t: t["Name"])]
+    yield "throttling: CreateTopics", seen(answer), [89]  # THROTTLING_QUOTA_EXCEEDED
+    quota("controller_mutation_rate", None)

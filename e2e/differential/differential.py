@@ -17,7 +17,7 @@ import frame_cases
 from protocol import CLOSED, SILENT, Protocol
 from side import Side
 
-GROUPS = (admin_cases.versions, admin_cases.metadata, admin_cases.topics, admin_cases.configs, admin_cases.group_configs, admin_cases.quotas,
+GROUPS = (admin_cases.versions, admin_cases.metadata, admin_cases.topics, admin_cases.configs, admin_cases.group_configs, admin_cases.quotas, admin_cases.throttling,
           data_cases.produce, data_cases.idempotence, data_cases.fetching, data_cases.offsets, frame_cases.frames)
 ERRORS = {code: name for name, code in data_cases.CODES.items()}
 
