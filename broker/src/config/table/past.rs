@@ -1,6 +1,6 @@
 //! Settings of older Kafkas that tutorials and old files still have. Kafka 4 no longer knows them.
 
-use super::reasons::{LIVENESS, METRICS, NO_CLASSES, QUOTAS, SECURITY, TOKENS, ZOOKEEPER};
+use super::reasons::{LIVENESS, METRICS, NO_CLASSES, SECURITY, TOKENS, ZOOKEEPER};
 use super::settings;
 use crate::config::setting::Served::{Accepted, Refused};
 use crate::config::setting::Valid::Any;
@@ -64,9 +64,9 @@ settings! {
         "The key of passwords in ZooKeeper.";
     "delegation.token.master.key", Password, none, Any, Medium, Internal, Refused(TOKENS),
         "The older name of delegation.token.secret.key.";
-    "quota.producer.default", Long, none, Any, High, Internal, Accepted(QUOTAS),
+    "quota.producer.default", Long, none, Any, High, Internal, Accepted("set a default quota with kafka-configs.sh instead"),
         "Bytes a second a producer could write.";
-    "quota.consumer.default", Long, none, Any, High, Internal, Accepted(QUOTAS),
+    "quota.consumer.default", Long, none, Any, High, Internal, Accepted("set a default quota with kafka-configs.sh instead"),
         "Bytes a second a consumer could read.";
     "auto.include.jmx.reporter", Boolean, "true", Any, Low, Internal, Accepted(METRICS),
         "Whether metrics were published by JMX.";
