@@ -1,13 +1,15 @@
 //! Which cluster and which broker the directories belong to, by their `meta.properties`.
 
 use millrace_wire::meta_properties::{self, FILE, MetaProperties};
-use millrace_wire::uuid;
+use millrace_wire::uuid::{self, Uuid};
 use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub cluster_id: String,
     pub node_id: i32,
+    /// Of the first directory, which holds the metadata; nil where an old release formatted it.
+    pub metadata_directory_id: Uuid,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,11 @@ pub fn establish(
                 });
             }
             _ => {
+                // Where it is not the first directory that is known, the broker does not start.
+                let id = known.as_ref().map(|known| known.metadata_directory_id);
+                let of_this = || uuid::parse(&found.directory_id).unwrap_or_default();
                 known = Some(Identity {
+                    metadata_directory_id: id.unwrap_or_else(of_this),
                     cluster_id: found.cluster_id,
                     node_id,
                 });
@@ -85,18 +91,20 @@ pub fn establish(
             }),
         };
     }
+    let ids: Vec<Uuid> = unformatted.iter().map(|_| uuid::random()).collect();
     let identity = Identity {
         cluster_id: new_cluster_id(),
         node_id,
+        metadata_directory_id: ids.first().copied().unwrap_or_default(),
     };
     for directory in &unformatted {
         check_empty(directory)?;
     }
-    for directory in unformatted {
+    for (directory, id) in unformatted.into_iter().zip(ids) {
         let meta = MetaProperties {
             cluster_id: identity.cluster_id.clone(),
             node_id,
-            directory_id: uuid::to_text(uuid::random()),
+            directory_id: uuid::to_text(id),
         };
         meta.write(directory)?;
         tracing::info!(directory = %directory.display(), cluster_id = identity.cluster_id, node_id, "formatted");

@@ -119,6 +119,7 @@ impl Server {
         let broker = Arc::new(Broker::new(BrokerParts {
             config,
             cluster_id: identity.cluster_id,
+            metadata_directory_id: identity.metadata_directory_id,
             metadata,
             replicas,
             groups,
@@ -330,12 +331,15 @@ async fn register(
         endpoints,
         rack: config.broker_rack.clone(),
     };
+    settle(metadata, Command::BeginFeatures).await?;
+    settle(metadata, Command::RegisterBroker(broker)).await
+}
+
+/// The metadata may have to elect its leader first.
+async fn settle(metadata: &metadata::Handle, command: Command) -> Result<(), Error> {
     let deadline = Instant::now() + METADATA_PATIENCE;
     loop {
-        let registered = metadata
-            .submit(Command::RegisterBroker(broker.clone()))
-            .await;
-        match registered {
+        match metadata.submit(command.clone()).await {
             Ok(_) => return Ok(()),
             Err(
                 crate::raft::Failure::NotLeader { .. }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "api/administration.rs"]
+mod administration;
 #[path = "api/cluster.rs"]
 mod cluster;
 #[path = "api/configs.rs"]

@@ -11,14 +11,17 @@ import sys
 import time
 
 import admin_cases
+import cluster_cases
 import compare
 import data_cases
 import frame_cases
 from protocol import CLOSED, SILENT, Protocol
 from side import Side
 
-GROUPS = (admin_cases.versions, admin_cases.metadata, admin_cases.topics, admin_cases.configs, admin_cases.group_configs, admin_cases.quotas, admin_cases.throttling,
-          data_cases.produce, data_cases.idempotence, data_cases.fetching, data_cases.offsets, frame_cases.frames)
+GROUPS = (admin_cases.versions, admin_cases.metadata, admin_cases.topics, admin_cases.configs, admin_cases.group_configs,
+          admin_cases.quotas, admin_cases.throttling, cluster_cases.quorum, cluster_cases.features, cluster_cases.elections,
+          cluster_cases.reassignments, cluster_cases.directories, cluster_cases.brokers, cluster_cases.telemetry, data_cases.produce,
+          data_cases.idempotence, data_cases.fetching, data_cases.offsets, frame_cases.frames)
 ERRORS = {code: name for name, code in data_cases.CODES.items()}
 
 

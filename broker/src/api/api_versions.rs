@@ -1,9 +1,17 @@
 //! ApiVersions: what this broker speaks. Derived from the table of what is served.
 
-use super::{Call, Reply, SERVED, code};
+use super::{Call, Reply, SERVED, code, text};
+use crate::metadata::Image;
+use crate::metadata::features::{Feature, SUPPORTED};
 use millrace_wire::messages::ApiVersionsRequest;
-use millrace_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use millrace_wire::messages::api_versions_response::{
+    ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use millrace_wire::{ApiKey, ErrorCode};
+
+/// From here on features are told (KIP-584), and from there those that begin at level 0.
+const WITH_FEATURES: i16 = 3;
+const WITH_LEVEL_0: i16 = 4;
 
 pub async fn handle(call: &Call, request: ApiVersionsRequest) -> Reply<ApiVersionsResponse> {
     let mut response = ApiVersionsResponse::default();
@@ -21,7 +29,36 @@ pub async fn handle(call: &Call, request: ApiVersionsRequest) -> Reply<ApiVersio
         "client asks for api versions"
     );
     response.api_keys = SERVED.iter().map(|api| entry(*api)).collect();
+    if call.version >= WITH_FEATURES {
+        features(&mut response, &call.broker.metadata.image(), call.version);
+    }
     Reply::Answer(response)
+}
+
+/// The levels of features that this broker works at, and those that the cluster is at.
+fn features(response: &mut ApiVersionsResponse, image: &Image, version: i16) {
+    // Clients of before could not read of a feature that begins at 0 (KAFKA-17011).
+    let is_told = |feature: &&Feature| version >= WITH_LEVEL_0 || feature.min > 0;
+    let supported = SUPPORTED.iter().filter(is_told).map(|feature| {
+        let mut key = SupportedFeatureKey::default();
+        key.name = text(feature.name);
+        key.min_version = feature.min;
+        key.max_version = feature.max;
+        key
+    });
+    response.supported_features = supported.collect();
+    // A feature at level 0 is one that is off.
+    let finalized = SUPPORTED.iter().filter_map(|feature| {
+        let level = image.level(feature.name);
+        let mut key = FinalizedFeatureKey::default();
+        key.name = text(feature.name);
+        key.min_version_level = level;
+        key.max_version_level = level;
+        (level > 0).then_some(key)
+    });
+    response.finalized_features = finalized.collect();
+    // As in Kafka it rises with every change of the metadata, not of features alone.
+    response.finalized_features_epoch = i64::try_from(image.version).unwrap_or(i64::MAX);
 }
 
 /// What a client gets that asks in a version that is not known: in version 0, and what it may ask in instead.

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::quota::{Limiter, Windows};
 use crate::replicas::{Effective, Replicas};
 use millrace_wire::ErrorCode;
+use millrace_wire::uuid::Uuid;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct BrokerParts {
     pub config: Arc<BrokerConfig>,
     pub cluster_id: String,
+    /// Nil where an old release formatted the directory.
+    pub metadata_directory_id: Uuid,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
     pub groups: Arc<Groups>,
@@ -40,6 +43,7 @@ pub struct Broker {
     pub started_with: Arc<BrokerConfig>,
     effective: Mutex<Effective>,
     pub cluster_id: String,
+    pub metadata_directory_id: Uuid,
     pub metadata: metadata::Handle,
     pub replicas: Replicas,
     pub groups: Arc<Groups>,
@@ -71,6 +75,7 @@ impl Broker {
             effective: Mutex::new(Effective::new(parts.config.clone())),
             started_with: parts.config,
             cluster_id: parts.cluster_id,
+            metadata_directory_id: parts.metadata_directory_id,
             metadata: parts.metadata,
             replicas: parts.replicas,
             groups: parts.groups,
@@ -94,6 +99,18 @@ impl Broker {
         match tokio::time::timeout_at(deadline, self.metadata.submit(command)).await {
             Ok(result) => Ok(result?),
             Err(_) => Err(ErrorCode::RequestTimedOut.into()),
+        }
+    }
+
+    /// Whether the cluster is at a level that has groups of the consumer protocol (KIP-848).
+    pub fn has_consumer_groups(&self) -> Result<(), Refused> {
+        let feature = metadata::features::GROUP_VERSION.name;
+        match self.metadata.image().level(feature) {
+            0 => {
+                let why = format!("{feature} is 0, groups of the consumer protocol need 1");
+                Err(Refused::new(ErrorCode::UnsupportedVersion, why))
+            }
+            _ => Ok(()),
         }
     }
 

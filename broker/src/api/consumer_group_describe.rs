@@ -45,6 +45,9 @@ pub async fn handle(
 }
 
 async fn describe(call: &Call, group: &str) -> Result<DescribedConsumerGroup, Refusal> {
+    call.broker
+        .has_consumer_groups()
+        .map_err(|refused| Refusal::new(refused.code, refused.message))?;
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId.into());
     }

@@ -37,6 +37,9 @@ async fn beat(call: &Call, request: &ConsumerGroupHeartbeatRequest) -> Result<Be
         let message = "group.coordinator.rebalance.protocols of this broker does not have consumer";
         return Err(Refusal::new(ErrorCode::UnsupportedVersion, message));
     }
+    call.broker
+        .has_consumer_groups()
+        .map_err(|refused| Refusal::new(refused.code, refused.message))?;
     check(request, call.version).map_err(|wrong| Refusal::new(ErrorCode::InvalidRequest, wrong))?;
     let group = request.group_id.as_str();
     let coordinator = call.broker.groups.of(group).await?;

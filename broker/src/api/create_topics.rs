@@ -23,9 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Of Kafka's own metadata: nobody may have a topic of this name.
-const CLUSTER_METADATA: &str = "__cluster_metadata";
-
 /// The first version that can say that a topic must wait for its client's quota (KIP-599).
 const STRICT_SINCE: i16 = 6;
 
@@ -39,7 +36,7 @@ pub async fn handle(call: &Call, request: CreateTopicsRequest) -> Reply<CreateTo
         .topics
         .iter()
         .filter(once)
-        .partition(|topic| &**topic.name == CLUSTER_METADATA);
+        .partition(|topic| &**topic.name == metadata::TOPIC);
     if partitions(&asked, &config) > MAX_PARTITIONS_PER_REQUEST {
         let why = "Excessively large number of partitions per request.";
         let refused = Refused::new(ErrorCode::PolicyViolation, why);

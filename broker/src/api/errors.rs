@@ -29,6 +29,8 @@ macro_rules! error_codes {
 error_codes! {
     AlterClientQuotasResponse: entries.error_code;
     AlterConfigsResponse: responses.error_code;
+    AlterPartitionReassignmentsResponse: error_code, responses.partitions.error_code;
+    AlterReplicaLogDirsResponse: results.partitions.error_code;
     ApiVersionsResponse: error_code;
     ConsumerGroupDescribeResponse: groups.error_code;
     ConsumerGroupHeartbeatResponse: error_code;
@@ -43,7 +45,9 @@ error_codes! {
     DescribeGroupsResponse: groups.error_code;
     DescribeLogDirsResponse: error_code, results.error_code;
     DescribeProducersResponse: topics.partitions.error_code;
+    DescribeQuorumResponse: error_code, topics.partitions.error_code;
     DescribeTopicPartitionsResponse: topics.error_code, topics.partitions.error_code;
+    ElectLeadersResponse: error_code, replica_election_results.partition_result.error_code;
     FetchResponse: error_code, responses.partitions.error_code;
     FindCoordinatorResponse: error_code, coordinators.error_code;
     HeartbeatResponse: error_code;
@@ -54,6 +58,7 @@ error_codes! {
     ListConfigResourcesResponse: error_code;
     ListGroupsResponse: error_code;
     ListOffsetsResponse: topics.partitions.error_code;
+    ListPartitionReassignmentsResponse: error_code;
     MetadataResponse: topics.error_code, topics.partitions.error_code;
     OffsetCommitResponse: topics.partitions.error_code;
     OffsetDeleteResponse: error_code, topics.partitions.error_code;
@@ -61,6 +66,8 @@ error_codes! {
     OffsetForLeaderEpochResponse: topics.partitions.error_code;
     ProduceResponse: responses.partition_responses.error_code;
     SyncGroupResponse: error_code;
+    UnregisterBrokerResponse: error_code;
+    UpdateFeaturesResponse: error_code, results.error_code;
 }
 
 #[cfg(test)]

@@ -115,6 +115,8 @@ fn metadata_code(refusal: &metadata::Refusal) -> ErrorCode {
             | metadata::PlacementRefusal::NoReplicas => ErrorCode::InvalidReplicationFactor,
             metadata::PlacementRefusal::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
         },
+        metadata::Refusal::UnknownBroker(_) => ErrorCode::BrokerIdNotRegistered,
+        metadata::Refusal::Feature(_) => ErrorCode::InvalidUpdateVersion,
         metadata::Refusal::ProducerIdsExhausted => ErrorCode::UnknownServerError,
     }
 }

@@ -59,6 +59,10 @@ pub fn to_json(change: &Change) -> Value {
             "QuotasChanged",
             json!({ "quotas": record.entities.iter().map(quotas).collect::<Vec<_>>() }),
         ),
+        Kind::FeaturesChanged(record) => ("FeaturesChanged", json!({ "levels": record.levels })),
+        Kind::BrokerUnregistered(record) => {
+            ("BrokerUnregistered", json!({ "brokerId": record.id }))
+        }
     };
     json!({ "type": name, "data": data })
 }
@@ -90,6 +94,7 @@ fn configs(record: &ConfigsChanged) -> Value {
         Some(ResourceRecord::Broker(broker)) => json!({ "brokerId": broker }),
         Some(ResourceRecord::AllBrokers(_)) => json!({ "brokerId": "" }),
         Some(ResourceRecord::Group(group)) => json!({ "group": group }),
+        Some(ResourceRecord::ClientMetrics(name)) => json!({ "clientMetrics": name }),
         None => Value::Null,
     };
     json!({ "resource": resource, "set": record.set, "removed": record.removed })

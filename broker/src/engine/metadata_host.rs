@@ -15,6 +15,7 @@ use crate::storage::writer::{LogThread, Submitter};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long the directory waits for the worker to take the group.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -102,8 +103,14 @@ impl MetadataHost {
         let submit = Arc::new(move |command, reply| {
             commands.command(GROUP, command, Ack::Committed { voters: 1 }, reply);
         });
+        let worker = runtime.handle();
+        let ask_status = Arc::new(move |sender: oneshot::Sender<_>| {
+            let _ = worker.call(move |worker| {
+                let _ = sender.send(worker.status(GROUP));
+            });
+        });
         Ok(MetadataHost {
-            handle: metadata::Handle::new(image, submit),
+            handle: metadata::Handle::new(image, submit, ask_status),
             runtime,
             failure,
         })

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// A fact that a committed entry states. It was checked before it was proposed; applying it cannot be refused.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Change {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 20")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 20, 21, 22")]
     pub kind: Option<Kind>,
 }
 
@@ -29,6 +29,23 @@ pub enum Kind {
     ReplicasMade(ReplicasMade),
     #[prost(message, tag = "20")]
     QuotasChanged(QuotasChanged),
+    #[prost(message, tag = "21")]
+    FeaturesChanged(FeaturesChanged),
+    #[prost(message, tag = "22")]
+    BrokerUnregistered(BrokerUnregistered),
+}
+
+/// Levels by feature; of others nothing is said.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct FeaturesChanged {
+    #[prost(btree_map = "string, int32", tag = "1")]
+    pub levels: BTreeMap<String, i32>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BrokerUnregistered {
+    #[prost(int32, tag = "1")]
+    pub id: BrokerId,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -108,7 +125,7 @@ pub struct PartitionsAdded {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ConfigsChanged {
-    #[prost(oneof = "ResourceRecord", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "ResourceRecord", tags = "1, 2, 3, 4, 20")]
     pub resource: Option<ResourceRecord>,
     #[prost(btree_map = "string, string", tag = "5")]
     pub set: BTreeMap<String, String>,
@@ -128,6 +145,9 @@ pub enum ResourceRecord {
     AllBrokers(bool),
     #[prost(string, tag = "4")]
     Group(String),
+    /// What clients are asked to tell of themselves.
+    #[prost(string, tag = "20")]
+    ClientMetrics(String),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -157,6 +177,8 @@ pub struct Snapshot {
     pub version: u64,
     #[prost(message, repeated, tag = "20")]
     pub quotas: Vec<EntityQuotas>,
+    #[prost(btree_map = "string, int32", tag = "21")]
+    pub features: BTreeMap<String, i32>,
 }
 
 impl Snapshot {

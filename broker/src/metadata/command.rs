@@ -1,5 +1,6 @@
 //! What can be asked of the metadata, what it answers, and why it refuses.
 
+use super::features::FeatureUpdate;
 use super::image::{Broker, Resource, Topic};
 use super::quotas::QuotaAlteration;
 use super::{BrokerId, placement};
@@ -11,6 +12,14 @@ use uuid::Uuid;
 pub enum Command {
     /// A broker says where it can be reached. Saying the same again changes nothing.
     RegisterBroker(Broker),
+    UnregisterBroker(BrokerId),
+    /// Levels are recorded where none are: before all else, for whether the cluster is new shows in whether it has brokers.
+    BeginFeatures,
+    UpdateFeatures {
+        /// Who refuses.
+        controller: BrokerId,
+        updates: Vec<FeatureUpdate>,
+    },
     CreateTopic(NewTopic),
     DeleteTopic(Uuid),
     AddPartitions {
@@ -76,6 +85,10 @@ pub enum Refusal {
     InvalidPartitions(String),
     #[error(transparent)]
     Placement(#[from] placement::Refusal),
+    #[error("Broker ID {0} is not currently registered")]
+    UnknownBroker(BrokerId),
+    #[error("{0}")]
+    Feature(String),
     #[error("the last block of producer ids is taken")]
     ProducerIdsExhausted,
 }

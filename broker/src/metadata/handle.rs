@@ -2,7 +2,7 @@
 
 use super::command::{Command, Output, Refusal};
 use super::image::Image;
-use crate::raft::{Failure, Reply};
+use crate::raft::{Failure, Reply, Status};
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
@@ -11,15 +11,34 @@ pub type Error = Failure<Refusal>;
 /// Hands a command to the group's worker; it must not wait.
 pub type Submit = Arc<dyn Fn(Command, Reply<Output, Refusal>) + Send + Sync>;
 
+/// Asks the group's worker how it stands; it must not wait. What is dropped unanswered was too much for the worker, or it has stopped.
+pub type AskStatus = Arc<dyn Fn(oneshot::Sender<Option<Status>>) + Send + Sync>;
+
 #[derive(Clone)]
 pub struct Handle {
     image: watch::Receiver<Arc<Image>>,
     submit: Submit,
+    ask_status: AskStatus,
 }
 
 impl Handle {
-    pub fn new(image: watch::Receiver<Arc<Image>>, submit: Submit) -> Handle {
-        Handle { image, submit }
+    pub fn new(
+        image: watch::Receiver<Arc<Image>>,
+        submit: Submit,
+        ask_status: AskStatus,
+    ) -> Handle {
+        Handle {
+            image,
+            submit,
+            ask_status,
+        }
+    }
+
+    /// How the group's replica here stands; `None` when it cannot say.
+    pub async fn status(&self) -> Option<Status> {
+        let (sender, receiver) = oneshot::channel();
+        (self.ask_status)(sender);
+        receiver.await.ok().flatten()
     }
 
     /// As of now, as far as this broker has heard.

@@ -5,6 +5,7 @@ use super::change::{
     BrokerRecord, Change, ConfigsChanged, EndpointRecord, Kind, PartitionRecord, ReplicasMade,
     ResourceRecord, Snapshot, TopicRecord,
 };
+use super::features;
 use super::machine::Fault;
 use super::quotas::{self, Quotas};
 use crate::config::topic_name::collision_key;
@@ -23,6 +24,8 @@ pub struct Image {
     by_id: HashMap<Uuid, String>,
     /// Of brokers and groups; those of topics are with the topic.
     configs: BTreeMap<Resource, Arc<BTreeMap<String, String>>>,
+    /// Those that were recorded; see [`Image::level`].
+    features: BTreeMap<String, i16>,
     pub next_producer_id: i64,
     pub next_group: u64,
     /// Of users, client ids and addresses.
@@ -71,6 +74,8 @@ pub enum Resource {
     /// Every broker that says nothing else.
     AllBrokers,
     Group(String),
+    /// What clients are asked to tell of themselves (KIP-714).
+    ClientMetrics(String),
 }
 
 impl Default for Image {
@@ -81,6 +86,7 @@ impl Default for Image {
             topics: BTreeMap::new(),
             by_id: HashMap::new(),
             configs: BTreeMap::new(),
+            features: BTreeMap::new(),
             next_producer_id: 0,
             next_group: super::GROUP.0 + 1,
             quotas: Quotas::default(),
@@ -107,12 +113,40 @@ impl Image {
 
     /// What was set on single groups, by their names.
     pub fn group_configs(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
-        // Groups are the last of resources.
+        // Whatever comes behind groups is passed over.
         let groups = self.configs.range(Resource::Group(String::new())..);
         groups.filter_map(|(resource, configs)| match resource {
             Resource::Group(group) => Some((&**group, &**configs)),
-            Resource::Topic(_) | Resource::Broker(_) | Resource::AllBrokers => None,
+            _ => None,
         })
+    }
+
+    /// What clients are asked to tell of themselves, by the names of subscriptions.
+    pub fn client_metrics(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
+        let all = self.configs.range(Resource::ClientMetrics(String::new())..);
+        all.filter_map(|(resource, configs)| match resource {
+            Resource::ClientMetrics(name) => Some((&**name, &**configs)),
+            _ => None,
+        })
+    }
+
+    /// The level that a feature is at.
+    pub fn level(&self, feature: &str) -> i16 {
+        let recorded = self.features.get(feature).copied();
+        recorded.unwrap_or_else(|| features::before(feature))
+    }
+
+    pub(super) fn has_features(&self) -> bool {
+        !self.features.is_empty()
+    }
+
+    fn change_features(&mut self, levels: &BTreeMap<String, i32>) -> Result<(), Fault> {
+        for (feature, level) in levels {
+            let level = i16::try_from(*level)
+                .map_err(|_| Fault(format!("feature {feature} is at level {level}")))?;
+            self.features.insert(feature.clone(), level);
+        }
+        Ok(())
     }
 
     /// A topic whose name differs from `name` in `.` and `_` only: their metrics could not be told apart.
@@ -159,6 +193,10 @@ impl Image {
             Kind::ProducerIdsAllocated(record) => self.next_producer_id = record.next,
             Kind::ReplicasMade(record) => self.mark_made(record)?,
             Kind::QuotasChanged(record) => quotas::apply(&mut self.quotas, &record.entities)?,
+            Kind::FeaturesChanged(record) => self.change_features(&record.levels)?,
+            Kind::BrokerUnregistered(record) => {
+                self.brokers.remove(&record.id);
+            }
         }
         self.version = index;
         Ok(())
@@ -243,6 +281,11 @@ impl Image {
             next_group: self.next_group,
             version: self.version,
             quotas: quotas::records(&self.quotas),
+            features: self
+                .features
+                .iter()
+                .map(|(feature, level)| (feature.clone(), i32::from(*level)))
+                .collect(),
         }
     }
 
@@ -266,6 +309,7 @@ impl Image {
         for record in &snapshot.configs {
             image.change_configs(record)?;
         }
+        image.change_features(&snapshot.features)?;
         image.next_producer_id = snapshot.next_producer_id;
         image.next_group = image.next_group.max(snapshot.next_group);
         image.version = snapshot.version;
@@ -381,6 +425,7 @@ impl Resource {
             Some(ResourceRecord::Broker(id)) => Ok(Resource::Broker(*id)),
             Some(ResourceRecord::AllBrokers(_)) => Ok(Resource::AllBrokers),
             Some(ResourceRecord::Group(group)) => Ok(Resource::Group(group.clone())),
+            Some(ResourceRecord::ClientMetrics(name)) => Ok(Resource::ClientMetrics(name.clone())),
             None => Err(Fault(
                 "settings of a kind of resource that this release does not know".to_owned(),
             )),
@@ -393,6 +438,7 @@ impl Resource {
             Resource::Broker(id) => ResourceRecord::Broker(*id),
             Resource::AllBrokers => ResourceRecord::AllBrokers(true),
             Resource::Group(group) => ResourceRecord::Group(group.clone()),
+            Resource::ClientMetrics(name) => ResourceRecord::ClientMetrics(name.clone()),
         }
     }
 }

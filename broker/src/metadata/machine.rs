@@ -1,10 +1,12 @@
 //! The replicated state machine: the committed image, and on the leader a second one that counts what it has proposed.
 
 use super::change::{
-    Change, ConfigsChanged, Kind, PartitionRecord, PartitionsAdded, ProducerIdsAllocated,
-    ReplicasMade, Snapshot, TopicDeleted, TopicRecord, TopicReplicas,
+    BrokerUnregistered, Change, ConfigsChanged, FeaturesChanged, Kind, PartitionRecord,
+    PartitionsAdded, ProducerIdsAllocated, ReplicasMade, Snapshot, TopicDeleted, TopicRecord,
+    TopicReplicas,
 };
 use super::command::{Command, NewTopic, Output, Placement, Refusal};
+use super::features;
 use super::image::{Image, Resource, Topic};
 use super::{BrokerId, PRODUCER_ID_BLOCK, placement, quotas};
 use crate::raft::ports::{PeerId, Prepared, StateMachine};
@@ -81,6 +83,27 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
                 .is_some_and(|known| **known == broker);
             let change = (!known).then(|| Kind::BrokerRegistered(broker.record()));
             Ok((change, Output::Done))
+        }
+        Command::UnregisterBroker(id) => {
+            if !image.brokers.contains_key(&id) {
+                return Err(Refusal::UnknownBroker(id));
+            }
+            let change = Kind::BrokerUnregistered(BrokerUnregistered { id });
+            Ok((Some(change), Output::Done))
+        }
+        Command::BeginFeatures => {
+            let levels = features::first(image.brokers.is_empty());
+            let change = Kind::FeaturesChanged(FeaturesChanged { levels });
+            Ok(((!image.has_features()).then_some(change), Output::Done))
+        }
+        Command::UpdateFeatures {
+            controller,
+            updates,
+        } => {
+            let levels = features::update(image, controller, &updates).map_err(Refusal::Feature)?;
+            let is_change = !levels.is_empty();
+            let change = Kind::FeaturesChanged(FeaturesChanged { levels });
+            Ok((is_change.then_some(change), Output::Done))
         }
         Command::CreateTopic(new) => {
             let record = create_topic(image, new)?;

@@ -7,6 +7,7 @@
 
 pub mod change;
 mod command;
+pub mod features;
 mod handle;
 mod image;
 mod machine;
@@ -14,18 +15,22 @@ mod placement;
 mod quotas;
 
 pub use command::{Command, NewTopic, Output, Placement, Refusal};
-pub use handle::{Error, Handle, Submit};
+pub use handle::{AskStatus, Error, Handle, Submit};
 pub use image::is_internal;
 pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
 pub use machine::{Fault, Machine, preview};
 pub use placement::Refusal as PlacementRefusal;
 pub use quotas::{EntityQuotas, NameRecord as QuotaNameRecord};
 pub use quotas::{QuotaAlteration, QuotaEntity, QuotaName, QuotaValues, Quotas};
+pub use placement::check_one as check_assignment;
 
 use crate::raft::ports::GroupId;
 
 /// The group of the metadata itself. Partitions' groups are numbered from 1.
 pub const GROUP: GroupId = GroupId(0);
+
+/// What Kafka calls the topic of its own metadata. Nobody may have a topic of this name.
+pub const TOPIC: &str = "__cluster_metadata";
 
 /// A broker's `node.id`. Zero is a normal one.
 pub type BrokerId = i32;

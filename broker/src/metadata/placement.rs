@@ -113,6 +113,11 @@ pub fn check(
     Ok(())
 }
 
+/// The same for one partition by itself.
+pub fn check_one(image: &Image, replicas: &[BrokerId]) -> Result<(), Refusal> {
+    check(image, &[replicas.to_vec()], None)
+}
+
 /// Brokers by turns of their racks: the first of each, then the second of each.
 fn alternate_racks(image: &Image) -> Vec<(BrokerId, Option<String>)> {
     let mut racks: BTreeMap<Option<String>, Vec<BrokerId>> = BTreeMap::new();

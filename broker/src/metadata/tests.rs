@@ -175,6 +175,7 @@ fn settings_are_set_and_taken_away() {
         Resource::Broker(0),
         Resource::AllBrokers,
         Resource::Group("g".to_owned()),
+        Resource::ClientMetrics("m".to_owned()),
     ] {
         let mut change = |value: Option<&str>| {
             let changes = BTreeMap::from([("k".to_owned(), value.map(str::to_owned))]);
@@ -211,6 +212,48 @@ fn a_replica_that_was_made_is_remembered() {
         let made: Vec<_> = partitions.iter().map(|one| one.made.clone()).collect();
         assert_eq!(made, [vec![0], vec![], vec![0]]);
     }
+}
+
+#[test]
+fn a_new_cluster_begins_with_features_and_an_old_one_keeps_what_it_had() {
+    let mut sole = Sole::new();
+    // As an older release left it.
+    assert_eq!(sole.image().level("group.version"), 1);
+    assert_eq!(sole.image().level("transaction.version"), 0);
+    sole.ask(Command::BeginFeatures).unwrap();
+    let entries = sole.log.len();
+    sole.ask(Command::BeginFeatures).unwrap();
+    assert_eq!(sole.log.len(), entries, "they are there");
+    let update = |level, direction| Command::UpdateFeatures {
+        controller: 0,
+        updates: vec![features::FeatureUpdate {
+            feature: "group.version".to_owned(),
+            level,
+            direction: Some(direction),
+        }],
+    };
+    let refused = sole.ask(update(0, features::Direction::Up));
+    assert!(matches!(refused, Err(Refusal::Feature(_))), "{refused:?}");
+    let before = sole.image().version;
+    sole.ask(update(0, features::Direction::Down)).unwrap();
+    assert!(sole.image().version > before);
+    let row = sole.machine.snapshot().unwrap();
+    let again = Machine::from_snapshot_row(&row).unwrap();
+    for image in [sole.image(), again.watch().borrow().clone()] {
+        assert_eq!(image.level("group.version"), 0, "0 is a level, too");
+    }
+}
+
+#[test]
+fn a_broker_is_forgotten_once() {
+    let mut sole = Sole::new();
+    sole.ask(Command::RegisterBroker(broker(5))).unwrap();
+    sole.ask(Command::UnregisterBroker(5)).unwrap();
+    assert!(!sole.image().brokers.contains_key(&5));
+    assert_eq!(
+        sole.ask(Command::UnregisterBroker(5)).unwrap_err(),
+        Refusal::UnknownBroker(5)
+    );
 }
 
 #[test]
