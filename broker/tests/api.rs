@@ -30,6 +30,8 @@ mod records;
 mod rig;
 #[path = "api/throttling.rs"]
 mod throttling;
+#[path = "api/telemetry.rs"]
+mod telemetry;
 #[path = "api/topics.rs"]
 mod topics;
 #[path = "api/versions.rs"]

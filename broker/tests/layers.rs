@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("transaction", &["config", "metadata", "partition"]),
+    ("telemetry", &["config", "metadata"]),
     (
         "api",
         &[
@@ -68,6 +69,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "quota",
             "group",
             "transaction",
+            "telemetry",
         ],
     ),
     ("net", &["config", "quota", "api"]),
@@ -85,6 +87,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "security",
             "group",
             "transaction",
+            "telemetry",
             "api",
             "net",
         ],

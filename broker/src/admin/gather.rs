@@ -75,6 +75,7 @@ pub fn all(admin: &Admin) -> Vec<Family> {
         topics(&mut families, &broker);
         traffic(&mut families, &admin.metrics.topics.read());
         super::groups::groups(&mut families, &broker);
+        super::clients::clients(&mut families, &broker);
         directories(&mut families, &broker);
     }
     process(&mut families, admin);

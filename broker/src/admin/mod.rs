@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** nothing here keeps the broker alive: a scrape holds it while it lasts, and is waited for at the end.
 
+mod clients;
 mod control;
 mod exposition;
 mod gather;

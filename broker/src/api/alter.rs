@@ -4,8 +4,8 @@ use super::Call;
 use super::refusal::Refused;
 use super::topics::repeated;
 use crate::config::{
-    Change, DynamicError, DynamicSettings, GroupSettings, Level, TopicError, TopicSettings,
-    topic_name,
+    Change, ClientMetricsError, ClientMetricsSettings, DynamicError, DynamicSettings,
+    GroupSettings, Level, TopicError, TopicSettings, topic_name,
 };
 use crate::metadata::{Command, Resource};
 use millrace_wire::ErrorCode;
@@ -93,7 +93,7 @@ async fn one(call: &Call, alteration: &Alteration, validate_only: bool) -> Resul
             ));
         }
         resource::GROUP => of_group(call, alteration)?,
-        resource::CLIENT_METRICS => return without_settings(alteration),
+        resource::CLIENT_METRICS => of_client_metrics(call, alteration)?,
         other => return Err(invalid_request(&format!("Unknown resource type {other}"))),
     };
     let changes = difference(&before, &after, &alteration.changes);
@@ -184,6 +184,40 @@ fn of_group(call: &Call, alteration: &Alteration) -> Result<(Resource, Stored, S
     Ok((resource, before, after))
 }
 
+fn of_client_metrics(
+    call: &Call,
+    alteration: &Alteration,
+) -> Result<(Resource, Stored, Stored), Refused> {
+    let name = &*alteration.name;
+    if name.is_empty() {
+        return Err(invalid_request("Subscription name can't be empty"));
+    }
+    let resource = Resource::ClientMetrics(name.to_owned());
+    let image = call.broker.metadata.image();
+    let before = image.configs(&resource).cloned().unwrap_or_default();
+    let settings = match alteration.changes.is_all() {
+        true => ClientMetricsSettings::default(),
+        false => ClientMetricsSettings::from_stored(pairs(&before)),
+    };
+    let altered = settings
+        .alter(alteration.changes.list())
+        .map_err(of_client_metrics_error)?;
+    let after = owned(altered.iter());
+    Ok((resource, before, after))
+}
+
+fn of_client_metrics_error(error: ClientMetricsError) -> Refused {
+    let code = match &error {
+        ClientMetricsError::Unknown(_) | ClientMetricsError::Interval(_) => {
+            ErrorCode::InvalidRequest
+        }
+        ClientMetricsError::NotANumber(_)
+        | ClientMetricsError::Pattern(_)
+        | ClientMetricsError::NotAList { .. } => ErrorCode::InvalidConfig,
+    };
+    Refused::new(code, error.to_string())
+}
+
 fn of_topic_error(error: TopicError) -> Refused {
     Refused::new(ErrorCode::InvalidConfig, error.to_string())
 }
@@ -200,21 +234,6 @@ fn of_broker_error(error: DynamicError) -> Refused {
         | DynamicError::Refused { .. } => ErrorCode::InvalidRequest,
     };
     Refused::new(code, error.to_string())
-}
-
-/// What no setting is known of: deleting one changes nothing, as everywhere.
-fn without_settings(alteration: &Alteration) -> Result<(), Refused> {
-    let mut set = alteration
-        .changes
-        .list()
-        .filter(|(_, change)| **change != Change::Delete);
-    match set.next() {
-        Some((name, _)) => Err(Refused::new(
-            ErrorCode::InvalidConfig,
-            format!("Unknown client metrics config name: {name}"),
-        )),
-        None => Ok(()),
-    }
 }
 
 /// Of the names that were asked for only: what somebody else changes at the same time stays.

@@ -22,6 +22,14 @@ pub async fn handle(call: &Call, request: ApiVersionsRequest) -> Reply<ApiVersio
         response.error_code = code(ErrorCode::InvalidRequest);
         return Reply::Answer(response);
     }
+    if call.version >= 3 {
+        let software = (
+            request.client_software_name.to_string(),
+            request.client_software_version.to_string(),
+        );
+        // A client that says it again says the same.
+        let _ = call.caller.software.set(software);
+    }
     tracing::debug!(
         client = &*request.client_software_name,
         version = &*request.client_software_version,

@@ -3,6 +3,7 @@
 use super::fetch::Sessions;
 use super::init_producer_id::ProducerIds;
 use super::produce::Inspection;
+use super::push_telemetry;
 use super::refusal::Refused;
 use super::throttle::Quotas;
 use crate::budget::Budget;
@@ -13,6 +14,7 @@ use crate::metadata::{self, Command, Output};
 use crate::metrics::Metrics;
 use crate::quota::{Limiter, Windows};
 use crate::replicas::{Effective, Replicas};
+use crate::telemetry::Telemetry;
 use millrace_wire::ErrorCode;
 use millrace_wire::uuid::Uuid;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +58,9 @@ pub struct Broker {
     pub(super) producer_ids: ProducerIds,
     /// Of records that clients send.
     pub(super) inspection: Inspection,
+    /// Clients' own metrics.
+    pub telemetry: Telemetry,
+    pub(super) telemetry_turns: tokio::sync::Semaphore,
     /// Held by who changes settings: they are read, changed and written.
     pub(super) alterations: tokio::sync::Mutex<()>,
     pub stopping: CancellationToken,
@@ -86,6 +91,8 @@ impl Broker {
             sessions: Sessions::new(usize::try_from(slots).unwrap_or(0)),
             producer_ids: ProducerIds::default(),
             inspection: Inspection::default(),
+            telemetry: Telemetry::default(),
+            telemetry_turns: tokio::sync::Semaphore::new(push_telemetry::AT_ONCE),
             alterations: tokio::sync::Mutex::default(),
         }
     }

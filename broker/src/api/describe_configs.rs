@@ -3,7 +3,9 @@
 use super::alter::resource;
 use super::refusal::Refused;
 use super::{Call, Reply, code, text};
-use crate::config::{BrokerConfig, Entry, GroupSettings, TopicSettings, topic_name};
+use crate::config::{
+    BrokerConfig, ClientMetricsSettings, Entry, GroupSettings, TopicSettings, topic_name,
+};
 use crate::metadata::{Image, Resource};
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::describe_configs_request::DescribeConfigsResource;
@@ -96,8 +98,7 @@ impl Describing<'_> {
                 return invalid("Group name must not be empty".to_owned());
             }
             resource::GROUP => self.group(name),
-            // Nothing is known of them here.
-            resource::CLIENT_METRICS => Vec::new(),
+            resource::CLIENT_METRICS => self.client_metrics(name),
             _ => return invalid("Unsupported resource type: UNKNOWN".to_owned()),
         };
         Ok(entries
@@ -127,6 +128,14 @@ impl Describing<'_> {
         let pairs = stored.map(|(name, value)| (name.as_str(), value.as_str()));
         let (settings, _) = GroupSettings::from_stored(pairs);
         self.config.describe_group(&settings)
+    }
+
+    /// Whether anything is set or not, as for groups.
+    fn client_metrics(&self, name: &str) -> Vec<Entry> {
+        let resource = Resource::ClientMetrics(name.to_owned());
+        let stored = self.image.configs(&resource).into_iter().flatten();
+        let pairs = stored.map(|(name, value)| (name.as_str(), value.as_str()));
+        ClientMetricsSettings::from_stored(pairs).describe()
     }
 
     fn setting(&self, entry: Entry) -> DescribeConfigsResourceResult {

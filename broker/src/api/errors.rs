@@ -50,6 +50,7 @@ error_codes! {
     ElectLeadersResponse: error_code, replica_election_results.partition_result.error_code;
     FetchResponse: error_code, responses.partitions.error_code;
     FindCoordinatorResponse: error_code, coordinators.error_code;
+    GetTelemetrySubscriptionsResponse: error_code;
     HeartbeatResponse: error_code;
     IncrementalAlterConfigsResponse: responses.error_code;
     InitProducerIdResponse: error_code;
@@ -65,6 +66,7 @@ error_codes! {
     OffsetFetchResponse: error_code, topics.partitions.error_code, groups.error_code, groups.topics.partitions.error_code;
     OffsetForLeaderEpochResponse: topics.partitions.error_code;
     ProduceResponse: responses.partition_responses.error_code;
+    PushTelemetryResponse: error_code;
     SyncGroupResponse: error_code;
     UnregisterBrokerResponse: error_code;
     UpdateFeaturesResponse: error_code, results.error_code;

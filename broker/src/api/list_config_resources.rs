@@ -67,7 +67,10 @@ fn names(call: &Call, kind: i8) -> Vec<String> {
             let groups = image.group_configs();
             groups.map(|(group, _)| group.to_owned()).collect()
         }
-        // Nothing can be set for clients' metrics.
+        resource::CLIENT_METRICS => {
+            let subscriptions = image.client_metrics();
+            subscriptions.map(|(name, _)| name.to_owned()).collect()
+        }
         _ => Vec::new(),
     }
 }

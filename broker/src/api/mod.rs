@@ -29,6 +29,7 @@ mod elect_leaders;
 mod errors;
 mod fetch;
 mod find_coordinator;
+mod get_telemetry_subscriptions;
 mod groups;
 mod heartbeat;
 mod incremental_alter_configs;
@@ -46,6 +47,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod push_telemetry;
 mod refusal;
 mod sync_group;
 mod throttle;
@@ -65,7 +67,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use throttle::Throttle;
 
@@ -77,6 +79,8 @@ pub struct Caller {
     pub address: SocketAddr,
     /// Until when nothing is read of what it sends.
     pub mute: Mute,
+    /// The name and the version of its software, once it has said them (KIP-511).
+    pub software: OnceLock<(String, String)>,
 }
 
 /// One request's surroundings.
@@ -227,6 +231,8 @@ apis! {
     UnregisterBroker: UnregisterBrokerRequest => unregister_broker;
     ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest => consumer_group_heartbeat;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest => consumer_group_describe;
+    GetTelemetrySubscriptions: GetTelemetrySubscriptionsRequest => get_telemetry_subscriptions;
+    PushTelemetry: PushTelemetryRequest => push_telemetry;
     ListConfigResources: ListConfigResourcesRequest => list_config_resources;
     DescribeTopicPartitions: DescribeTopicPartitionsRequest => describe_topic_partitions;
 }

@@ -121,6 +121,7 @@ broker_config! {
     transaction_state_log_min_isr: i32 = "transaction.state.log.min.isr";
     producer_id_expiration_ms: i32 = "producer.id.expiration.ms";
     producer_id_expiration_check_interval_ms: i32 = "producer.id.expiration.check.interval.ms";
+    telemetry_max_bytes: i32 = "telemetry.max.bytes";
     metrics_max_topics: usize = "millrace.metrics.max.topics";
     metrics_max_group_topics: usize = "millrace.metrics.max.group.topics";
     slow_request_ms: u64 = "millrace.slow.request.ms";

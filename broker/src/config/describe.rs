@@ -11,6 +11,7 @@ use super::value::{Kind, Value};
 /// Where a value comes from. The order is that of Kafka's synonyms, the first wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    DynamicClientMetrics,
     DynamicGroup,
     DynamicTopic,
     DynamicBroker,
@@ -35,6 +36,7 @@ impl Source {
             Source::DynamicDefaultBroker => 3,
             Source::StaticBroker => 4,
             Source::Default => 5,
+            Source::DynamicClientMetrics => 7,
             Source::DynamicGroup => 8,
         }
     }
@@ -46,6 +48,7 @@ impl Source {
             Source::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
             Source::StaticBroker => "STATIC_BROKER_CONFIG",
             Source::Default => "DEFAULT_CONFIG",
+            Source::DynamicClientMetrics => "DYNAMIC_CLIENT_METRICS_CONFIG",
             Source::DynamicGroup => "DYNAMIC_GROUP_CONFIG",
         }
     }

@@ -58,7 +58,7 @@ impl Layers {
             Source::DynamicDefaultBroker => self.dynamic_default.get(row),
             Source::StaticBroker => self.given.get(row.name).map(|given| given.value.clone()),
             Source::Default => row.default_value(),
-            Source::DynamicTopic | Source::DynamicGroup => None,
+            Source::DynamicTopic | Source::DynamicClientMetrics | Source::DynamicGroup => None,
         }
     }
 

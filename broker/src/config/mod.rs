@@ -9,6 +9,7 @@
 //! guarantee would be missing is refused. Nothing is ignored without a word.
 
 mod broker;
+mod client_metrics;
 mod derived;
 mod describe;
 mod dynamic;
@@ -29,6 +30,7 @@ pub mod topic_name;
 mod value;
 
 pub use broker::{BrokerConfig, Loaded};
+pub use client_metrics::{ClientMetricsError, ClientMetricsSettings, Selector};
 pub use describe::{Entry, Source, SynonymEntry};
 pub use dynamic::{DynamicError, DynamicSettings, Level};
 pub use group::{GroupError, GroupSettings};

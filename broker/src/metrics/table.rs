@@ -118,6 +118,16 @@ metrics! {
     GROUP_LAG: Gauge "millrace_group_lag_records" ["group", "topic"]
         "Records that a group has not read: from what it has committed to the end of the topic's partitions, of those that this \
          broker leads.",
+    CLIENT_INSTANCES: Gauge "millrace_client_instances" []
+        "Clients that have asked which of their own metrics to push, and are not silent since (KIP-714)."
+        ; "kafka.server:type=client-metrics,name=ClientMetricsInstanceCount",
+    CLIENT_GAUGES: Gauge "millrace_client_gauge" ["metric", "client_id", "client_instance_id", "attributes"]
+        "What a client has pushed last, by the client's own name for it; at most 1000 of a client and 10000 in all, counters included.",
+    CLIENT_COUNTERS: Counter "millrace_client_counter" ["metric", "client_id", "client_instance_id", "attributes"]
+        "Counters that clients have pushed, deltas added up since the client came to this broker.",
+    CLIENT_SERIES_DROPPED: Counter "millrace_client_values_dropped" []
+        "Values that clients have pushed and that had no room, or a name or attributes too long."
+        ; "kafka.server:type=client-metrics,name=ClientMetricsPluginErrorCount",
     DIRECTORY_ONLINE: Gauge "millrace_directory_online" ["directory"]
         "1 while the directory takes records; 0 when it could not be opened or a write to it failed."
         ; "kafka.log:type=LogManager,name=OfflineLogDirectoryCount",

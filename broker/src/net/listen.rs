@@ -189,6 +189,7 @@ impl Listening {
                         listener: self.name.clone(),
                         address,
                         mute: Default::default(),
+                        software: Default::default(),
                     });
                     let served = one(
                         socket,

@@ -69,7 +69,7 @@ settings! {
         "How often the older reporters are asked.";
     "kafka.metrics.reporters", List, "", Any, Low, ReadOnly, Accepted(METRICS),
         "Classes of the older kind that publish metrics.";
-    "telemetry.max.bytes", Int, "1048576", AtLeast(1), Low, ReadOnly, Accepted("clients' own metrics are not collected"),
+    "telemetry.max.bytes", Int, "1048576", AtLeast(1), Low, ReadOnly, Served,
         "The most metrics a client may push at once.";
     "unstable.api.versions.enable", Boolean, "false", Any, High, Internal, Accepted(UNSTABLE),
         "Offers versions of requests that are not final.";
