@@ -150,7 +150,8 @@ impl State {
 
     /// Goes by what is set now.
     fn follow(&mut self, image: &Image) {
-        if self.version == Some(image.version) {
+        // Who asked a moment earlier may come a moment later, with an older image.
+        if self.version >= Some(image.version) {
             return;
         }
         self.version = Some(image.version);
