@@ -80,3 +80,49 @@ kafkajs_member() {
     fi
     echo "$folder"
 }
+
+# A program of go/, built; prints it.
+go_program() { # its folder's name
+    local sources=$CLIENTS_HOME/go program
+    command -v go >/dev/null || die "go (1.26 or newer) is needed for $1"
+    program=$E2E_CACHE/go-$1-$(cat "$sources"/{go.mod,go.sum} "$sources/statements"/*.go "$sources/$1"/*.go | sha256sum | cut -c 1-12)
+    if [[ ! -x $program ]]; then
+        echo "building $1 into $program" >&2
+        (cd "$sources" && timeout 580 go build -buildvcs=false -o "$program.$$" "./$1" >&2) || die "go could not build $1"
+        mv "$program.$$" "$program"
+    fi
+    echo "$program"
+}
+
+# The folder of the programs of node/, beside what they need.
+node_programs() {
+    local sources=$CLIENTS_HOME/node packages folder staged
+    command -v npm >/dev/null || die "npm is needed for KafkaJS and @platformatic/kafka"
+    packages=$E2E_CACHE/node-packages-$(sha256sum "$sources/package-lock.json" | cut -c 1-12)
+    if [[ ! -d $packages ]]; then
+        echo "installing KafkaJS and @platformatic/kafka into $packages" >&2
+        staged=$(mktemp -d "$E2E_CACHE/.node.XXXXXX")
+        cp "$sources"/*.json "$staged"
+        (cd "$staged" && timeout 500 npm ci --silent --no-audit --no-fund >&2) || die "npm could not install what node/package-lock.json says"
+        mv -T "$staged" "$packages" 2>/dev/null || rm -rf "$staged" # another run was faster
+    fi
+    folder=$packages/programs-$(cat "$sources"/*.mjs "$sources"/*/*.mjs | sha256sum | cut -c 1-12)
+    if [[ ! -d $folder ]]; then
+        staged=$(mktemp -d "$E2E_CACHE/.node.XXXXXX")
+        cp -r "$sources"/*.mjs "$sources"/*/ "$staged"
+        mv -T "$staged" "$folder" 2>/dev/null || rm -rf "$staged"
+    fi
+    echo "$folder"
+}
+
+# Node, new enough for all of them: the machine's own, or the one that came with the packages.
+node_command() { # folder of the programs
+    local major
+    major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/' || true)
+    if ((${major:-0} >= 24)); then
+        echo node
+    else
+        [[ -x $1/../node_modules/.bin/node ]] || die "node (24 or newer) is needed, and no package has it for this system"
+        echo "$1/../node_modules/.bin/node"
+    fi
+}

@@ -72,6 +72,8 @@ prepare() {
         java | newer-java | members) java_classes >/dev/null || exit ;;
         librdkafka | kafka-python | aiokafka) python_environment "$CLIENTS_HOME/$name" >/dev/null || exit ;;
         newer-librdkafka) python_environment "$CLIENTS_HOME/librdkafka" >/dev/null || exit ;;
+        kafkajs | platformatic) node_command "$(node_programs)" >/dev/null || exit ;;
+        franz-go | sarama | kafka-go) go_program "$name" >/dev/null || exit ;;
         esac
     done
 }
@@ -160,6 +162,11 @@ for name in ${only//,/ }; do
     librdkafka | kafka-python | aiokafka)
         client "$name" "$(python_environment "$CLIENTS_HOME/$name")/bin/python" "$CLIENTS_HOME/$name/clients.py" "$bootstrap" "$peer"
         ;;
+    kafkajs | platformatic)
+        programs=$(node_programs)
+        client "$name" "$(node_command "$programs")" "$programs/$name/clients.mjs" "$bootstrap" "$peer"
+        ;;
+    franz-go | sarama | kafka-go) client "$name" "$(go_program "$name")" "$bootstrap" "$peer" ;;
     newer-librdkafka)
         client "$name" "$(python_environment "$CLIENTS_HOME/librdkafka")/bin/python" "$CLIENTS_HOME/librdkafka/newer.py" "$bootstrap" "$peer"
         ;;
