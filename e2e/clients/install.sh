@@ -126,3 +126,72 @@ node_command() { # folder of the programs
         echo "$1/../node_modules/.bin/node"
     fi
 }
+
+# The program of rdkafka/, built; prints it. It compiles librdkafka, which takes minutes once, into a target folder that outlives changes.
+rdkafka_program() {
+    local sources=$CLIENTS_HOME/rdkafka program target
+    command -v cargo >/dev/null || die "cargo is needed for rdkafka"
+    program=$E2E_CACHE/rdkafka-$(cat "$sources"/{Cargo.toml,Cargo.lock,build.rs} "$sources"/src/*.rs | sha256sum | cut -c 1-12)
+    if [[ ! -x $program ]]; then
+        echo "building rdkafka into $program" >&2
+        target=$E2E_CACHE/rdkafka-target-$(sha256sum "$sources/Cargo.lock" | cut -c 1-12)
+        (cd "$sources" && CARGO_TARGET_DIR=$target timeout 1800 cargo build --quiet --locked >&2) || die "cargo could not build rdkafka (a C compiler, make and zlib's headers are needed)"
+        cp "$target/debug/millrace-clients-rdkafka" "$program.$$"
+        mv "$program.$$" "$program"
+    fi
+    echo "$program"
+}
+
+# The C program, with Debian's librdkafka unpacked into the cache folder; prints how to call it, or nothing where there is none of it.
+c_program() {
+    local sources=$CLIENTS_HOME/c folder=$E2E_CACHE/librdkafka-dev library program
+    command -v cc >/dev/null || return 0
+    if [[ ! -e $folder/installed ]]; then
+        command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 0
+        echo "unpacking librdkafka and its headers into $folder" >&2
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        (
+            cd "$folder"
+            timeout 200 apt-get download -q librdkafka1 librdkafka-dev >/dev/null 2>&1 || exit 1
+            for package in *.deb; do dpkg-deb -x "$package" . || exit 1; done
+        ) || return 0
+        touch "$folder/installed"
+    fi
+    library=$(find "$folder/usr/lib" -name 'librdkafka.so.1' | head -n 1)
+    program=$E2E_CACHE/c-$(cat "$sources"/* | sha256sum | cut -c 1-12)
+    if [[ ! -x $program ]]; then
+        cc -std=gnu11 -Wall -Wextra -Werror -O1 -I "$folder/usr/include" -o "$program.$$" "$sources/main.c" "$library" -Wl,--allow-shlib-undefined >&2 ||
+            die "the C program does not compile"
+        mv "$program.$$" "$program"
+    fi
+    echo "env LD_LIBRARY_PATH=$(dirname "$library") $program"
+}
+
+# Kafka Streams and Connect, from Maven; prints the folder of their jars.
+framework_jars() {
+    local pom=$CLIENTS_HOME/frameworks/pom.xml jars staged
+    jars=$E2E_CACHE/frameworks-$KAFKA_VERSION-$(sha256sum "$pom" | cut -c 1-12)
+    if [[ ! -d $jars ]]; then
+        command -v java >/dev/null && command -v mvn >/dev/null || die "java (17 or newer) and mvn are needed: apt-get install default-jdk-headless maven"
+        echo "installing Kafka Streams and Connect $KAFKA_VERSION from Maven into $jars" >&2
+        staged=$(mktemp -d "$E2E_CACHE/.frameworks.XXXXXX")
+        timeout 580 mvn -q -B -f "$pom" -Dkafka="$KAFKA_VERSION" dependency:copy-dependencies -DoutputDirectory="$staged" -DincludeScope=runtime </dev/null >&2 ||
+            die "mvn could not fetch Kafka Streams and Connect $KAFKA_VERSION"
+        mv -T "$staged" "$jars" 2>/dev/null || rm -rf "$staged" # another run was faster
+    fi
+    echo "$jars"
+}
+
+# The programs for them, and the statements of java/; prints the folder of their classes.
+framework_classes() {
+    local sources=$CLIENTS_HOME/frameworks classes staged
+    classes=$E2E_CACHE/frameworks-classes-$KAFKA_VERSION-$(cat "$sources"/*.java "$CLIENTS_HOME/java/Statements.java" | sha256sum | cut -c 1-12)
+    if [[ ! -d $classes ]]; then
+        command -v javac >/dev/null || die "javac (17 or newer) is needed: apt-get install default-jdk-headless"
+        staged=$(mktemp -d "$E2E_CACHE/.classes.XXXXXX")
+        javac -d "$staged" -cp "$(framework_jars)/*" "$sources"/*.java "$CLIENTS_HOME/java/Statements.java" >&2 || die "the programs for Streams and Connect do not compile"
+        mv -T "$staged" "$classes" 2>/dev/null || rm -rf "$staged"
+    fi
+    echo "$classes"
+}

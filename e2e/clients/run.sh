@@ -74,6 +74,8 @@ prepare() {
         newer-librdkafka) python_environment "$CLIENTS_HOME/librdkafka" >/dev/null || exit ;;
         kafkajs | platformatic) node_command "$(node_programs)" >/dev/null || exit ;;
         franz-go | sarama | kafka-go) go_program "$name" >/dev/null || exit ;;
+        rdkafka) rdkafka_program >/dev/null || exit ;;
+        streams | connect) framework_classes >/dev/null || exit ;;
         esac
     done
 }
@@ -167,6 +169,22 @@ for name in ${only//,/ }; do
         client "$name" "$(node_command "$programs")" "$programs/$name/clients.mjs" "$bootstrap" "$peer"
         ;;
     franz-go | sarama | kafka-go) client "$name" "$(go_program "$name")" "$bootstrap" "$peer" ;;
+    rdkafka) client rdkafka "$(rdkafka_program)" "$bootstrap" "$peer" ;;
+    c)
+        program=$(c_program)
+        if [[ -z $program ]]; then
+            echo "== c: no C compiler here, or no librdkafka with headers in a Debian archive; left out"
+            [[ $only != c ]] || failed+=(c)
+        else
+            # shellcheck disable=SC2086 # a command and its arguments
+            client c $program "$bootstrap" "$peer"
+        fi
+        ;;
+    streams | connect)
+        if [[ $name == streams ]]; then class=WordCount; else class=FileConnectors; fi
+        client "$name" java -Xmx512M -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$PEERS_HOME/log4j2-tools.yaml" \
+            -cp "$(framework_classes):$(framework_jars)/*" "$class" "$bootstrap" "$peer" "$scratch"
+        ;;
     newer-librdkafka)
         client "$name" "$(python_environment "$CLIENTS_HOME/librdkafka")/bin/python" "$CLIENTS_HOME/librdkafka/newer.py" "$bootstrap" "$peer"
         ;;
