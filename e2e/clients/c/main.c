@@ -74,11 +74,24 @@ static rd_kafka_resp_err_t create(const char *topic, int partitions, int replica
     return code;
 }
 
+/* How many partitions it has, 0 when there is no such topic. */
+static int described(const char *of) {
+    const struct rd_kafka_metadata *all;
+    int partitions = 0;
+    check(rd_kafka_metadata(admin, 1, NULL, &all, PATIENCE_MS), "metadata");
+    for (int t = 0; t < all->topic_cnt; t++)
+        if (strcmp(all->topics[t].topic, of) == 0) partitions = all->topics[t].partition_cnt;
+    rd_kafka_metadata_destroy(all);
+    return partitions;
+}
+
 static const char *topic(const char *hint, int partitions, const char *const *settings) {
     const char *created = name(hint);
     check(create(created, partitions, 1, settings), "create the topic");
     /* Kafka's controller answers before the broker leads the partitions. */
     int64_t since = now_ms(CLOCK_MONOTONIC);
+    while (waiting("the topic is described", since, described(created) == partitions))
+        ;
     for (int p = 0; p < partitions; p++) {
         int64_t low, high;
         while (waiting("the topic is led", since, !rd_kafka_query_watermark_offsets(admin, created, p, &low, &high, 5000)))
@@ -402,17 +415,6 @@ static rd_kafka_resp_err_t grow(const char *of, size_t to) {
     rd_kafka_event_destroy(answer);
     rd_kafka_NewPartitions_destroy(more);
     return code;
-}
-
-/* How many partitions it has, 0 when there is no such topic. */
-static int described(const char *of) {
-    const struct rd_kafka_metadata *all;
-    int partitions = 0;
-    check(rd_kafka_metadata(admin, 1, NULL, &all, PATIENCE_MS), "metadata");
-    for (int t = 0; t < all->topic_cnt; t++)
-        if (strcmp(all->topics[t].topic, of) == 0) partitions = all->topics[t].partition_cnt;
-    rd_kafka_metadata_destroy(all);
-    return partitions;
 }
 
 static void topics(const void *with) {
