@@ -41,12 +41,16 @@ test: deps ## Check format, lints and dependencies, then run the tests
 	cargo test $(LOCKED) --workspace
 	$(MAKE) --no-print-directory e2e image-test
 
-# What real clients are run; all of them, and Apache Kafka beside: make e2e CLIENTS=java,librdkafka,kcat,kafka-python,tools
-CLIENTS ?= java,librdkafka,kcat,kafka-python
+# What real clients are run, and Apache Kafka beside; every one of them: make e2e CLIENTS=all (see e2e/clients/run.sh)
+CLIENTS ?= java,librdkafka,kcat,kafka-python,aiokafka
 
 .PHONY: e2e
 e2e: build ## Run real clients against a broker, and against Apache Kafka (needs java, mvn, python3 with venv)
 	tools/e2e.sh $(CLIENTS)
+
+.PHONY: clients
+clients: build ## Run every client against a broker and against Apache Kafka, and write the table of docs/clients.md (40 minutes)
+	e2e/clients/matrix.sh
 
 .PHONY: image
 image: build ## Build the image millrace:local (needs Docker)

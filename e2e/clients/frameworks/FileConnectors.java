@@ -85,7 +85,7 @@ final class FileConnectors {
     private static void append(Path file, List<String> lines, int count) throws IOException {
         List<String> more = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            more.add("line " + (lines.size() + i) + " ✓");
+            more.add("line " + (lines.size() + i));
         }
         lines.addAll(more);
         Files.write(file, more, StandardOpenOption.CREATE, StandardOpenOption.APPEND);

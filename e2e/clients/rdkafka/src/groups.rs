@@ -10,9 +10,30 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const PROTOCOLS: [(&str, &[(&str, &str)]); 4] = [
-    ("classic, range", &[("partition.assignment.strategy", "range"), ("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "500")]),
-    ("classic, roundrobin", &[("partition.assignment.strategy", "roundrobin"), ("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "500")]),
-    ("classic, cooperative-sticky", &[("partition.assignment.strategy", "cooperative-sticky"), ("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "500")]),
+    (
+        "classic, range",
+        &[
+            ("partition.assignment.strategy", "range"),
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "500"),
+        ],
+    ),
+    (
+        "classic, roundrobin",
+        &[
+            ("partition.assignment.strategy", "roundrobin"),
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "500"),
+        ],
+    ),
+    (
+        "classic, cooperative-sticky",
+        &[
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "500"),
+        ],
+    ),
     ("consumer", &[("group.protocol", "consumer")]),
 ];
 
@@ -71,20 +92,33 @@ pub fn state(statements: &Statements, peer: &Peer) {
             let shown: Vec<_> = told.elements().iter().map(|p| (p.offset(), p.metadata().to_owned())).collect();
             expect("committed", vec![(Offset::Offset(7), "schön ✓".to_owned()), (Offset::Invalid, String::new())], shown)
         });
-        statements.states(&format!("groups, {shown}: a static member that comes back owns its share again"), || {
-            let (of, group) = (peer.topic("static", 2, &[])?, name("group"));
-            let instance = |id| [settings, &[("group.instance.id", id)]].concat();
-            let one = join(peer, &group, &of, &instance("one"))?;
-            let two = join(peer, &group, &of, &instance("two"))?;
-            let mut seen = vec![];
-            eventually("each owns one", || turn(&[&one, &two], &mut seen).and_then(|()| Ok(owned(&one)? == 1 && owned(&two)? == 1)))?;
-            // The list itself would hold on to its client.
-            let had = one.assignment()?.elements()[0].partition();
-            drop(one);
-            let one = join(peer, &group, &of, &instance("one"))?;
-            eventually("each owns one again", || turn(&[&one, &two], &mut seen).and_then(|()| Ok(owned(&one)? == 1 && owned(&two)? == 1)))?;
-            expect("partition", had, one.assignment()?.elements()[0].partition())
-        });
+        statements.states(
+            &format!("groups, {shown}: a static member that comes back owns its share again"),
+            || {
+                let (of, group) = (peer.topic("static", 2, &[])?, name("group"));
+                let instance = |id| [settings, &[("group.instance.id", id)]].concat();
+                let one = join(peer, &group, &of, &instance("one"))?;
+                let two = join(peer, &group, &of, &instance("two"))?;
+                let mut seen = vec![];
+                eventually("each owns one", || {
+                    turn(&[&one, &two], &mut seen)
+                        .and_then(|()| Ok(owned(&one)? == 1 && owned(&two)? == 1))
+                })?;
+                // The list itself would hold on to its client.
+                let had = one.assignment()?.elements()[0].partition();
+                drop(one);
+                let one = join(peer, &group, &of, &instance("one"))?;
+                eventually("each owns one again", || {
+                    turn(&[&one, &two], &mut seen)
+                        .and_then(|()| Ok(owned(&one)? == 1 && owned(&two)? == 1))
+                })?;
+                expect(
+                    "partition",
+                    had,
+                    one.assignment()?.elements()[0].partition(),
+                )
+            },
+        );
     }
     statements.states("groups: listed with state, assignor and members; deleted, but not while it has members (NON_EMPTY_GROUP), nor when it is unknown (GROUP_ID_NOT_FOUND)", || {
         let (of, group) = (peer.topic("delete", 1, &[])?, name("group"));

@@ -40,7 +40,9 @@ pub fn numbered(partition: i32, count: usize) -> Vec<Record> {
 impl Peer {
     pub fn config(&self, settings: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap).set("log.connection.close", "false");
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("log.connection.close", "false");
         for (key, value) in settings {
             config.set(*key, *value);
         }
@@ -51,10 +53,21 @@ impl Peer {
         AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)))
     }
 
-    pub fn create(&self, topic: &NewTopic<'_>, validate: bool) -> Outcome<Result<(), RDKafkaErrorCode>> {
+    pub fn create(
+        &self,
+        topic: &NewTopic<'_>,
+        validate: bool,
+    ) -> Outcome<Result<(), RDKafkaErrorCode>> {
         let options = self.options().validate_only(validate);
-        let told = self.runtime.block_on(self.admin.create_topics([topic], &options))?;
-        Ok(told.into_iter().next().ok_or("no answer for the topic")?.map(|_| ()).map_err(|(_, code)| code))
+        let told = self
+            .runtime
+            .block_on(self.admin.create_topics([topic], &options))?;
+        Ok(told
+            .into_iter()
+            .next()
+            .ok_or("no answer for the topic")?
+            .map(|_| ())
+            .map_err(|(_, code)| code))
     }
 
     pub fn topic(&self, hint: &str, partitions: i32, settings: &[(&str, &str)]) -> Outcome<String> {
@@ -67,13 +80,22 @@ impl Peer {
         let reader = self.consumer(&[])?;
         // Kafka's controller answers before the broker leads the partitions.
         eventually("the topic is led", || {
-            Ok((0..partitions).all(|p| reader.fetch_watermarks(&created, p, Duration::from_secs(5)).is_ok()))
+            Ok((0..partitions).all(|p| {
+                reader
+                    .fetch_watermarks(&created, p, Duration::from_secs(5))
+                    .is_ok()
+            }))
         })?;
         Ok(created)
     }
 
     /// Gives what was told of each: partition and offset, or its refusal.
-    pub fn send(&self, topic: &str, records: &[Record], settings: &[(&str, &str)]) -> Outcome<Vec<Result<(i32, i64), RDKafkaErrorCode>>> {
+    pub fn send(
+        &self,
+        topic: &str,
+        records: &[Record],
+        settings: &[(&str, &str)],
+    ) -> Outcome<Vec<Result<(i32, i64), RDKafkaErrorCode>>> {
         let producer: FutureProducer = self.config(settings).create()?;
         let sent = records.iter().map(|record| {
             let mut one = FutureRecord::<Vec<u8>, Vec<u8>>::to(topic);
@@ -88,16 +110,29 @@ impl Peer {
         });
         let mut told = vec![];
         for delivery in sent.collect::<Result<Vec<_>, _>>()? {
-            told.push(match self.runtime.block_on(async { tokio::time::timeout(PATIENCE, delivery).await })?? {
-                Ok(delivery) => Ok((delivery.partition, delivery.offset)),
-                Err((why, _)) => Err(code(&why)?),
-            });
+            told.push(
+                match self
+                    .runtime
+                    .block_on(async { tokio::time::timeout(PATIENCE, delivery).await })??
+                {
+                    Ok(delivery) => Ok((delivery.partition, delivery.offset)),
+                    Err((why, _)) => Err(code(&why)?),
+                },
+            );
         }
         Ok(told)
     }
 
-    pub fn sent(&self, topic: &str, records: &[Record], settings: &[(&str, &str)]) -> Outcome<Vec<(i32, i64)>> {
-        Ok(self.send(topic, records, settings)?.into_iter().collect::<Result<_, _>>()?)
+    pub fn sent(
+        &self,
+        topic: &str,
+        records: &[Record],
+        settings: &[(&str, &str)],
+    ) -> Outcome<Vec<(i32, i64)>> {
+        Ok(self
+            .send(topic, records, settings)?
+            .into_iter()
+            .collect::<Result<_, _>>()?)
     }
 
     pub fn consumer(&self, settings: &[(&str, &str)]) -> Outcome<BaseConsumer> {
@@ -114,7 +149,14 @@ impl Peer {
         Ok(config.create()?)
     }
 
-    pub fn read(&self, topic: &str, partitions: i32, offset: Offset, count: usize, settings: &[(&str, &str)]) -> Outcome<Vec<OwnedMessage>> {
+    pub fn read(
+        &self,
+        topic: &str,
+        partitions: i32,
+        offset: Offset,
+        count: usize,
+        settings: &[(&str, &str)],
+    ) -> Outcome<Vec<OwnedMessage>> {
         let reader = self.consumer(settings)?;
         let mut assigned = TopicPartitionList::new();
         for p in 0..partitions {
@@ -130,7 +172,12 @@ pub fn poll(reader: &BaseConsumer, count: usize) -> Outcome<Vec<OwnedMessage>> {
     let mut got = vec![];
     while got.len() < count {
         if Instant::now() > deadline {
-            return Err(format!("only {} of {count} records came within {} s", got.len(), PATIENCE.as_secs()).into());
+            return Err(format!(
+                "only {} of {count} records came within {} s",
+                got.len(),
+                PATIENCE.as_secs()
+            )
+            .into());
         }
         if let Some(message) = reader.poll(Duration::from_millis(200)) {
             got.push(message?.detach());
@@ -141,5 +188,6 @@ pub fn poll(reader: &BaseConsumer, count: usize) -> Outcome<Vec<OwnedMessage>> {
 
 /// What Kafka calls it.
 pub fn code(why: &KafkaError) -> Outcome<RDKafkaErrorCode> {
-    why.rdkafka_error_code().ok_or_else(|| format!("no error of Kafka's: {why}").into())
+    why.rdkafka_error_code()
+        .ok_or_else(|| format!("no error of Kafka's: {why}").into())
 }

@@ -30,7 +30,11 @@ impl Statements {
     }
 
     pub fn end(&self) -> ! {
-        println!("{} statements hold, {} do not", self.held.get(), self.failed.get());
+        println!(
+            "{} statements hold, {} do not",
+            self.held.get(),
+            self.failed.get()
+        );
         std::process::exit(i32::from(self.failed.get() > 0))
     }
 }
@@ -40,7 +44,12 @@ pub fn expect<T: PartialEq + Debug>(what: &str, expected: T, actual: T) -> Outco
         return Ok(());
     }
     let shown = |value: &T| format!("{value:?}").chars().take(200).collect::<String>();
-    Err(format!("{what}: expected {}, got {}", shown(&expected), shown(&actual)).into())
+    Err(format!(
+        "{what}: expected {}, got {}",
+        shown(&expected),
+        shown(&actual)
+    )
+    .into())
 }
 
 pub fn eventually(what: &str, mut condition: impl FnMut() -> Outcome<bool>) -> Outcome {
@@ -56,13 +65,17 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> Outcome<bool>) -> O
 
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is after 1970");
     i64::try_from(since.as_millis()).expect("milliseconds fit for millions of years")
 }
 
 /// A topic or group no run used before.
 pub fn name(hint: &str) -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is after 1970");
     format!("rdkafka-{:x}-{hint}", since.as_nanos())
 }
 
