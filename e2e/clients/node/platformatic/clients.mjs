@@ -409,7 +409,7 @@ await states('quotas of a client id are set, described and removed', async () =>
 
 await states('a transaction’s records are read when it is committed, and not when it is aborted', async () => {
   const of = await topic('transaction')
-  const producer = new Producer({ ...base, retries: 3, idempotent: true, transactionalId: name('platformatic', 'transaction') })
+  const producer = new Producer({ ...base, retries: 100, idempotent: true, transactionalId: name('platformatic', 'transaction') })
   try {
     for (const commit of [false, true]) {
       const transaction = await within(20_000, 'the transaction begins', producer.beginTransaction())
