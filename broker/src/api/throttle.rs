@@ -260,6 +260,11 @@ pub trait Throttled {
     fn set_throttle_time_ms(&mut self, ms: i32);
 }
 
+/// It has no place for it.
+impl Throttled for m::DescribeQuorumResponse {
+    fn set_throttle_time_ms(&mut self, _: i32) {}
+}
+
 macro_rules! throttled {
     ($($response:ident,)*) => {
         $(impl Throttled for m::$response {
@@ -328,6 +333,8 @@ macro_rules! throttled {
 throttled! {
     AlterClientQuotasResponse,
     AlterConfigsResponse,
+    AlterPartitionReassignmentsResponse,
+    AlterReplicaLogDirsResponse,
     ApiVersionsResponse,
     ConsumerGroupDescribeResponse,
     ConsumerGroupHeartbeatResponse,
@@ -343,8 +350,10 @@ throttled! {
     DescribeLogDirsResponse,
     DescribeProducersResponse,
     DescribeTopicPartitionsResponse,
+    ElectLeadersResponse,
     FetchResponse,
     FindCoordinatorResponse,
+    GetTelemetrySubscriptionsResponse,
     HeartbeatResponse,
     IncrementalAlterConfigsResponse,
     InitProducerIdResponse,
@@ -353,11 +362,15 @@ throttled! {
     ListConfigResourcesResponse,
     ListGroupsResponse,
     ListOffsetsResponse,
+    ListPartitionReassignmentsResponse,
     MetadataResponse,
     OffsetCommitResponse,
     OffsetDeleteResponse,
     OffsetFetchResponse,
     OffsetForLeaderEpochResponse,
     ProduceResponse,
+    PushTelemetryResponse,
     SyncGroupResponse,
+    UnregisterBrokerResponse,
+    UpdateFeaturesResponse,
 }
