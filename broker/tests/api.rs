@@ -28,10 +28,10 @@ mod quotas;
 mod records;
 #[path = "api/rig.rs"]
 mod rig;
-#[path = "api/throttling.rs"]
-mod throttling;
 #[path = "api/telemetry.rs"]
 mod telemetry;
+#[path = "api/throttling.rs"]
+mod throttling;
 #[path = "api/topics.rs"]
 mod topics;
 #[path = "api/versions.rs"]

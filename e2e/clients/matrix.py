@@ -17,6 +17,7 @@ CLIENTS = {
     "connect": ("Java", "standalone, file source and sink"),
     "tools": ("shell", "Kafka's command line tools"),
     "groups": ("shell", "those of the tools that read in a group"),
+    "cluster-tools": ("shell", "quorum, features, leaders, replicas, quotas, clients' metrics"),
     "newer-tools": ("shell", "the same, by the consumer protocol"),
     "librdkafka": ("Python", "librdkafka by confluent-kafka"),
     "newer-librdkafka": ("Python", "the same, by the consumer protocol"),

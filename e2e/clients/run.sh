@@ -5,7 +5,7 @@
 # PEER is kafka (Apache Kafka from Maven is started) or millrace (target/release/millrace, or the program MILLRACE names, is started);
 # with --bootstrap nothing is started, and PEER is only a name; install only installs what the clients need, and fails where that cannot
 # be had. CLIENTs: java, librdkafka, kcat, kafka-python, tools; and, only when named, aiokafka, kafkajs, platformatic, franz-go, sarama,
-# kafka-go, rdkafka, c, streams, connect; groups (the tools that read in a group); newer-java, newer-librdkafka, newer-tools (with
+# kafka-go, rdkafka, c, streams, connect; groups (the tools that read in a group), cluster-tools; newer-java, newer-librdkafka, newer-tools (with
 # group.protocol=consumer; `newer` is all three) and members (clients of several families in one group, with a broker of its own).
 # `all` is every client but members. Exits non-zero when a statement fails that gaps.txt does not list, when a client does not end within
 # CLIENT_SECONDS (members: MEMBERS_SECONDS), or when there was nothing to run. KEEP=1 keeps the broker's data and the clients' output;
@@ -21,7 +21,7 @@ MEMBERS_SECONDS=${MEMBERS_SECONDS:-3600}
 NEWER=newer-java,newer-librdkafka,newer-tools
 LIBRARIES=aiokafka,kafkajs,platformatic,franz-go,sarama,kafka-go,rdkafka,c
 FRAMEWORKS=streams,connect
-LATER=$LIBRARIES,$FRAMEWORKS,groups,$NEWER
+LATER=$LIBRARIES,$FRAMEWORKS,groups,cluster-tools,$NEWER
 
 # The broker's time-outs of the newer protocol, which members cannot choose: a heartbeat every 5 seconds would make every step as long.
 eval "shared_$(declare -f settings)"
@@ -202,7 +202,7 @@ for name in ${only//,/ }; do
         client members "$(python_environment "$CLIENTS_HOME/groups")/bin/python" "$CLIENTS_HOME/groups/members.py" \
             "$peer" "$scratch/members" ${given:+"$given"} -- "${members[@]}"
         ;;
-    tools | groups | newer-tools) client "$name" "$CLIENTS_HOME/tools/$name.sh" "$bootstrap" "$peer" ;;
+    tools | groups | cluster-tools | newer-tools) client "$name" "$CLIENTS_HOME/tools/$name.sh" "$bootstrap" "$peer" ;;
     esac
 done
 

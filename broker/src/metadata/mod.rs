@@ -20,9 +20,9 @@ pub use image::is_internal;
 pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
 pub use machine::{Fault, Machine, preview};
 pub use placement::Refusal as PlacementRefusal;
+pub use placement::check_one as check_assignment;
 pub use quotas::{EntityQuotas, NameRecord as QuotaNameRecord};
 pub use quotas::{QuotaAlteration, QuotaEntity, QuotaName, QuotaValues, Quotas};
-pub use placement::check_one as check_assignment;
 
 use crate::raft::ports::GroupId;
 
