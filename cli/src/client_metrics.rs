@@ -2,7 +2,7 @@
 
 use crate::args::{Args, Spec, flag, value};
 use crate::configs::parse_pairs;
-use crate::failure::{Failure, describe};
+use crate::failure::{Failure, Trouble, describe};
 use crate::{Output, connect};
 use millrace_client::Client;
 use millrace_client::admin::{
@@ -98,29 +98,6 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
         }
         Trouble::Own(failure) => failure,
     })
-}
-
-enum Trouble {
-    Client(millrace_client::Error),
-    Own(Failure),
-}
-
-impl From<millrace_client::Error> for Trouble {
-    fn from(error: millrace_client::Error) -> Trouble {
-        Trouble::Client(error)
-    }
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Trouble {
-        Trouble::Own(failure)
-    }
-}
-
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Trouble {
-        Trouble::Own(error.into())
-    }
 }
 
 fn check(args: &Args) -> Result<(), Failure> {

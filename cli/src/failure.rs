@@ -63,6 +63,30 @@ impl From<Error> for Failure {
     }
 }
 
+/// What the cluster said, which some tools put more words around, or what was wrong before it was asked.
+pub enum Trouble {
+    Client(Error),
+    Own(Failure),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::Client(error)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Own(failure)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Own(error.into())
+    }
+}
+
 /// With the name of Kafka's exception before a broker's words, as Java's tools show them.
 pub fn describe(error: &Error) -> String {
     match error {

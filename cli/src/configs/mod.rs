@@ -5,7 +5,7 @@ mod options;
 mod quotas;
 
 use crate::args::Args;
-use crate::failure::{Failure, describe};
+use crate::failure::{Failure, Trouble, describe};
 use crate::{Output, connect};
 use entity::{Entity, Kind};
 use millrace_client::Client;
@@ -53,29 +53,6 @@ pub async fn run(raw: &[String], out: &mut Output) -> Result<(), Failure> {
         )),
         Trouble::Own(failure) => failure,
     })
-}
-
-enum Trouble {
-    Client(millrace_client::Error),
-    Own(Failure),
-}
-
-impl From<millrace_client::Error> for Trouble {
-    fn from(error: millrace_client::Error) -> Trouble {
-        Trouble::Client(error)
-    }
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Trouble {
-        Trouble::Own(failure)
-    }
-}
-
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Trouble {
-        Trouble::Own(error.into())
-    }
 }
 
 async fn alter(

@@ -1,10 +1,10 @@
 //! Quotas of users, clients and addresses: `kafka-configs` sets them like settings, but they have an API of their own.
 
 use super::entity::{Entity, Kind};
-use super::{Trouble, changes, completed};
+use super::{changes, completed};
 use crate::Output;
 use crate::args::Args;
-use crate::failure::Failure;
+use crate::failure::{Failure, Trouble};
 use millrace_client::Client;
 use millrace_client::admin::{QuotaChange, QuotaEntity, QuotaMatch};
 use std::collections::BTreeMap;
