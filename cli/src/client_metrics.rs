@@ -2,7 +2,7 @@
 
 use crate::args::{Args, Spec, flag, value};
 use crate::configs::parse_pairs;
-use crate::failure::{Failure, Trouble, describe};
+use crate::failure::{Failure, Trouble, describe, message};
 use crate::{Output, connect};
 use millrace_client::Client;
 use millrace_client::admin::{
@@ -86,16 +86,13 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
         list(&client, out).await
     };
     done.map_err(|trouble| match trouble {
-        Trouble::Client(error) => {
-            let words = describe(&error);
-            let short = words
-                .split_once(": ")
-                .map_or(words.as_str(), |(_, rest)| rest);
-            Failure {
-                stdout: format!("Error while executing client metrics command : {short}"),
-                ..Failure::plain(words.clone())
-            }
-        }
+        Trouble::Client(error) => Failure {
+            stdout: format!(
+                "Error while executing client metrics command : {}",
+                message(&error)
+            ),
+            ..Failure::plain(describe(&error))
+        },
         Trouble::Own(failure) => failure,
     })
 }

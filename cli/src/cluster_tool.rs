@@ -31,7 +31,7 @@ const SPEC: Spec = Spec {
         value(
             "bootstrap-controller",
             "BOOTSTRAP_CONTROLLER",
-            "Kafka's controllers have servers of their own; here every broker answers for them.",
+            connect::CONTROLLERS,
         ),
         value(
             "config",
@@ -74,9 +74,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
         )));
     }
     let args = SPEC.parse(rest)?;
-    let bootstrap = args
-        .value("bootstrap-server")?
-        .or(args.value("bootstrap-controller")?);
+    let bootstrap = connect::bootstrap(&args)?;
     if bootstrap.is_none() {
         return Err(Failure::plain(format!(
             "kafka-cluster {command}: error: one of the arguments --bootstrap-server/-b --bootstrap-controller/-C is required"

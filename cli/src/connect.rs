@@ -10,6 +10,16 @@ use std::path::Path;
 /// What today's documents say, where an old tutorial's option stands for a server.
 pub const TODAY: &str = "localhost:9092";
 
+/// Of the option that every tool has which Kafka's controllers answer too.
+pub const CONTROLLERS: &str =
+    "Kafka's controllers have servers of their own; here every broker answers for them.";
+
+/// `--bootstrap-server`, or a controller, which is any broker.
+pub fn bootstrap(args: &Args) -> Result<Option<&str>, Failure> {
+    let servers = args.value("bootstrap-server")?;
+    Ok(servers.or(args.value("bootstrap-controller")?))
+}
+
 /// Settings from the file of an option, if it was given.
 pub fn file(args: &Args, option: &str) -> Result<Properties, Failure> {
     match args.value(option)? {

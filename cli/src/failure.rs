@@ -89,11 +89,27 @@ impl From<io::Error> for Trouble {
 
 /// With the name of Kafka's exception before a broker's words, as Java's tools show them.
 pub fn describe(error: &Error) -> String {
+    match class(error) {
+        Some(class) => format!("{class}: {}", message(error)),
+        None => message(error),
+    }
+}
+
+/// The exception of Kafka's Java client for an error, if it has one.
+pub fn class(error: &Error) -> Option<String> {
     match error {
-        Error::Kafka { code, message } => format!("{}: {message}", exception(*code)),
+        Error::Kafka { code, .. } => Some(exception(*code)),
         Error::Connect { .. } | Error::Disconnected { .. } | Error::TimedOut { .. } => {
-            format!("org.apache.kafka.common.errors.TimeoutException: {error}")
+            Some("org.apache.kafka.common.errors.TimeoutException".to_owned())
         }
+        _ => None,
+    }
+}
+
+/// The words alone.
+pub fn message(error: &Error) -> String {
+    match error {
+        Error::Kafka { message, .. } => message.clone(),
         other => other.to_string(),
     }
 }

@@ -6,6 +6,7 @@
 mod api_versions;
 mod args;
 mod client_metrics;
+mod clock;
 mod cluster_tool;
 mod configs;
 mod connect;

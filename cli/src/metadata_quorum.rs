@@ -1,13 +1,13 @@
 //! `kafka-metadata-quorum`: who keeps the cluster's metadata, and how far each of them is.
 
 use crate::args::{Args, Spec, flag, value};
+use crate::clock::now_ms;
 use crate::failure::Failure;
 use crate::{Output, connect};
 use millrace_client::Client;
 use millrace_client::admin::{Quorum, QuorumReplica};
 use millrace_client::uuid;
 use serde_json::json;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const SPEC: Spec = Spec {
     about: "This tool describes kraft metadata quorum status.\nusage: kafka-metadata-quorum --bootstrap-server HOST:PORT describe (--status | --replication [--human-readable])",
@@ -20,7 +20,7 @@ const SPEC: Spec = Spec {
         value(
             "bootstrap-controller",
             "String: host:port",
-            "Kafka's controllers have servers of their own; here every broker answers for them.",
+            connect::CONTROLLERS,
         ),
         value(
             "command-config",
@@ -90,9 +90,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
 }
 
 fn client(args: &Args) -> Result<Client, Failure> {
-    let bootstrap = args
-        .value("bootstrap-server")?
-        .or(args.value("bootstrap-controller")?);
+    let bootstrap = connect::bootstrap(args)?;
     if bootstrap.is_none() {
         return Err(args.usage(
             "kafka-metadata-quorum: error: one of the arguments --bootstrap-server --bootstrap-controller is required",
@@ -100,11 +98,6 @@ fn client(args: &Args) -> Result<Client, Failure> {
     }
     let properties = connect::file(args, "command-config")?;
     connect::client(bootstrap, &properties, "adminclient-1")
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 fn status(cluster_id: &str, quorum: &Quorum) -> String {

@@ -22,9 +22,7 @@ pub async fn run(raw: &[String], out: &mut Output) -> Result<(), Failure> {
     let args = options::SPEC.parse(raw)?;
     let entities = options::check(&args)?;
     let properties = connect::file(&args, "command-config")?;
-    let bootstrap = args
-        .value("bootstrap-server")?
-        .or(args.value("bootstrap-controller")?);
+    let bootstrap = connect::bootstrap(&args)?;
     let bootstrap = match bootstrap {
         Some(bootstrap) => bootstrap,
         None => {

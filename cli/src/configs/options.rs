@@ -2,6 +2,7 @@
 
 use super::entity::Entity;
 use crate::args::{Args, Spec, flag, value};
+use crate::connect;
 use crate::failure::Failure;
 
 pub const SPEC: Spec = Spec {
@@ -15,7 +16,7 @@ pub const SPEC: Spec = Spec {
         value(
             "bootstrap-controller",
             "String: controller to connect to",
-            "Kafka's controllers have servers of their own; here every broker answers for them.",
+            connect::CONTROLLERS,
         ),
         value(
             "zookeeper",

@@ -3,7 +3,7 @@
 mod versions;
 
 use crate::args::{Args, Spec, flag, value};
-use crate::failure::{Failure, describe};
+use crate::failure::{Failure, message};
 use crate::{Output, connect};
 use millrace_client::Client;
 use millrace_client::admin::{Features, UpgradeType};
@@ -21,7 +21,7 @@ const SPEC: Spec = Spec {
         value(
             "bootstrap-controller",
             "String: host:port",
-            "Kafka's controllers have servers of their own; here every broker answers for them.",
+            connect::CONTROLLERS,
         ),
         value(
             "command-config",
@@ -77,9 +77,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
 }
 
 fn client(args: &Args) -> Result<Client, Failure> {
-    let bootstrap = args
-        .value("bootstrap-server")?
-        .or(args.value("bootstrap-controller")?);
+    let bootstrap = connect::bootstrap(args)?;
     if bootstrap.is_none() {
         return Err(Failure::plain(
             "Command line error: You must specify either --bootstrap-controller or --bootstrap-server.. Type --help for help.",
@@ -223,10 +221,7 @@ async fn update(command: &str, args: &Args, out: &mut Output) -> Result<(), Fail
             Ok(()) => writeln!(out, "{name} was {command}d{tail}.")?,
             Err(error) => {
                 failures += 1;
-                let words = describe(error);
-                let words = words
-                    .split_once(": ")
-                    .map_or(words.as_str(), |(_, rest)| rest);
+                let words = message(error);
                 let could = if is_dry { "Can not" } else { "Could not" };
                 writeln!(out, "{could} {command} {name}{tail}. {words}")?;
             }

@@ -23,9 +23,7 @@ pub async fn run(args: &[String], out: &mut Output) -> Result<(), Failure> {
     let args = SPEC.parse(args)?;
     let action = options::check(&args)?;
     let properties = connect::file(&args, "command-config")?;
-    let bootstrap = args
-        .value("bootstrap-server")?
-        .or(args.value("bootstrap-controller")?);
+    let bootstrap = connect::bootstrap(&args)?;
     let client = connect::client(bootstrap, &properties, "reassign-partitions-tool")?;
     let done = match action {
         Action::Generate => generate(&client, &args, out).await,

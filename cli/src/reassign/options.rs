@@ -1,6 +1,7 @@
 //! The options of `kafka-reassign-partitions`, and which of them go with which action.
 
 use crate::args::{Args, Spec, flag, value};
+use crate::connect;
 use crate::failure::Failure;
 
 pub const SPEC: Spec = Spec {
@@ -14,7 +15,7 @@ pub const SPEC: Spec = Spec {
         value(
             "bootstrap-controller",
             "String: bootstrap controller to connect to",
-            "Kafka's controllers have servers of their own; here every broker answers for them.",
+            connect::CONTROLLERS,
         ),
         value(
             "command-config",

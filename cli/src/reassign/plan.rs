@@ -2,7 +2,6 @@
 
 use crate::json_file;
 use millrace_client::TopicPartition;
-use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,10 +129,8 @@ pub fn generate(
         if order.is_empty() {
             return Err("there is no broker to move partitions to".to_owned());
         }
-        let start = (0..order.len()).collect::<Vec<_>>();
-        let mut start = start;
-        start.shuffle(&mut rand::rng());
-        order.rotate_left(start[0]);
+        let start = rand::random_range(..order.len());
+        order.rotate_left(start);
         for (n, &(partition, factor)) in partitions.iter().enumerate() {
             if factor > order.len() {
                 return Err(format!(
@@ -167,9 +164,9 @@ fn replicas_of(order: &[i32], brokers: &Brokers, n: usize, factor: usize) -> Vec
     let leader = order[n % order.len()];
     let mut replicas = vec![leader];
     // With each lap of the leaders the followers are others.
-    let shift = 1 + n / order.len();
+    let lap = n / order.len();
     let others = order.len() - 1;
-    let follower = |i: usize| order[(n + 1 + (shift - 1 + i) % others.max(1)) % order.len()];
+    let follower = |i: usize| order[(n + 1 + (lap + i) % others.max(1)) % order.len()];
     for keeps_racks_apart in [true, false] {
         for id in (0..others).map(follower) {
             let rack = |id: i32| brokers.get(&id).cloned().flatten();

@@ -6,12 +6,12 @@ pub mod producer;
 
 use crate::Output;
 use crate::args::Args;
+use crate::clock::now_ms;
 use crate::connect;
 use crate::failure::Failure;
 use bytes::Bytes;
 use millrace_client::properties::Properties;
 use serde_json::Value;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// With its time first and its fields, which are JSON already, in the order given, as Kafka writes them.
 fn event(out: &mut Output, name: &str, fields: &[(&str, String)]) -> Result<(), Failure> {
@@ -21,13 +21,6 @@ fn event(out: &mut Output, name: &str, fields: &[(&str, String)]) -> Result<(), 
     }
     writeln!(out, "{line}}}")?;
     Ok(out.flush()?)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
 }
 
 fn text(bytes: Option<&Bytes>) -> String {

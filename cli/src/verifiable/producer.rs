@@ -1,9 +1,10 @@
 //! `kafka-verifiable-producer`: numbers, each with what became of it.
 
-use super::{event, files, json, now_ms};
+use super::{event, files, json};
 use crate::args::{Args, Spec, value};
+use crate::clock::now_ms;
 use crate::console::TERMINATED;
-use crate::failure::{Failure, describe};
+use crate::failure::{Failure, class, message};
 use crate::{Output, connect};
 use bytes::Bytes;
 use millrace_client::producer::{Delivery, Producer, ProducerConfig, ProducerRecord};
@@ -235,8 +236,7 @@ async fn print(
                 )?;
             }
             Err(error) => {
-                let words = describe(&error);
-                let (class, message) = words.split_once(": ").unwrap_or(("", &words));
+                let class = class(&error).unwrap_or_default();
                 event(
                     out,
                     "producer_send_error",
@@ -244,7 +244,7 @@ async fn print(
                         ("key", key),
                         ("value", json(value)),
                         ("exception", json(format!("class {class}"))),
-                        ("message", json(message)),
+                        ("message", json(message(&error))),
                         ("topic", json(topic)),
                     ],
                 )?;
