@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 /// As much of a client's id as a line shows.
 const CLIENT_ID_CHARACTERS: usize = 100;
 
+/// A client's id as lines show it.
+pub fn brief(client_id: Option<&StrBytes>) -> String {
+    let client_id = client_id.map_or("", |client_id| client_id);
+    client_id.chars().take(CLIENT_ID_CHARACTERS).collect()
+}
+
 /// A request that is being served. Dropped, it is served no more.
 pub struct Observed {
     broker: Arc<Broker>,
@@ -74,11 +80,9 @@ impl Observed {
         let Some(more) = self.broker.complaints.next() else {
             return;
         };
-        let client_id = self.client_id.as_deref().unwrap_or_default();
-        let client_id: String = client_id.chars().take(CLIENT_ID_CHARACTERS).collect();
         tracing::warn!(
             api = self.api.name(),
-            client_id,
+            client_id = brief(self.client_id.as_ref()),
             address = %self.caller.address,
             ms = took.as_millis() as u64,
             more,

@@ -4,7 +4,7 @@
 //! Where nothing is set, a request costs a few loads of atomics.
 
 use super::refusal::Refused;
-use super::{Broker, Call, Serving};
+use super::{Broker, Call, Serving, observe};
 use crate::quota::{Kind, Limiter, Who};
 use millrace_wire::ErrorCode;
 use millrace_wire::messages as m;
@@ -16,9 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Everybody, until somebody logs in.
 const USER: &str = "ANONYMOUS";
-
-/// As much of a client's id as a line shows.
-const CLIENT_ID_CHARACTERS: usize = 100;
 
 /// The quotas of a broker, and the clock by which they are measured.
 #[derive(Debug)]
@@ -233,10 +230,13 @@ pub fn mute(call: &Call) -> u64 {
     let until_ms = broker.quotas.now_ms().saturating_add(ms);
     call.caller.mute.until(until_ms);
     broker.metrics.throttles.throttled(kind as usize, ms);
-    let client_id = call.client_id.as_deref().unwrap_or_default();
-    let client_id: String = client_id.chars().take(CLIENT_ID_CHARACTERS).collect();
-    let kind = kind.name();
-    tracing::debug!(quota = kind, ms, client_id, address = %call.caller.address, "client throttled");
+    tracing::debug!(
+        quota = kind.name(),
+        ms,
+        client_id = observe::brief(call.client_id.as_ref()),
+        address = %call.caller.address,
+        "client throttled"
+    );
     ms
 }
 
