@@ -8,12 +8,15 @@ use millrace_broker::raft::ports::{Ack, GroupId};
 use millrace_broker::storage::stats::Stats;
 use millrace_wire::{BatchBuilder, BatchSettings};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// What producers keep unacknowledged: several groups' worth, and at least a few appends.
 const WINDOW_BYTES: usize = 8 << 20;
 const MIN_WINDOW: usize = 4;
+
+/// Answers taken at once when the window is full.
+const MAX_BUNCH: usize = 64;
 
 #[derive(Clone, Copy)]
 pub struct Shape {
@@ -29,6 +32,45 @@ pub struct Bench {
     handles: Vec<Handle>,
     batch: Bytes,
 }
+
+/// How long appends took, taken in bunches: to be woken for each would cost more than an append.
+#[derive(Default)]
+struct Answers {
+    given: Mutex<Given>,
+    enough: Condvar,
+}
+
+#[derive(Default)]
+struct Given {
+    took: Vec<Duration>,
+    /// Who waits wants so many; 0 when nobody does.
+    wanted: usize,
+}
+
+impl Answers {
+    fn give(&self, took: Duration) {
+        let mut given = self.given.lock().expect(LOCK);
+        given.took.push(took);
+        if given.took.len() == given.wanted {
+            self.enough.notify_one();
+        }
+    }
+
+    /// Waits for so many, and takes what there is then: how many.
+    fn take(&self, wanted: usize, into: &mut Vec<Duration>) -> usize {
+        let mut given = self.given.lock().expect(LOCK);
+        given.wanted = wanted;
+        while given.took.len() < wanted {
+            given = self.enough.wait(given).expect(LOCK);
+        }
+        given.wanted = 0;
+        let taken = given.took.len();
+        into.append(&mut given.took);
+        taken
+    }
+}
+
+const LOCK: &str = "no holder of this lock panics";
 
 pub struct Run {
     pub bytes: u64,
@@ -131,9 +173,9 @@ impl Bench {
     fn run_while(&self, rate: Option<u32>, mut go_on: impl FnMut(u64) -> bool) -> Run {
         let (before, cpu) = (self.stats(), cpu_seconds());
         let window = (WINDOW_BYTES / self.batch.len()).max(MIN_WINDOW);
-        let (done, answers): (Sender<Duration>, Receiver<Duration>) = channel();
+        let answers = Arc::new(Answers::default());
         let mut latencies = Latencies::default();
-        let (mut sent, mut in_flight, mut n) = (0, 0, 0u32);
+        let (mut sent, mut in_flight, mut n) = (0, 0usize, 0u32);
         let start = Instant::now();
         while go_on(sent) {
             let mut due = Instant::now();
@@ -143,33 +185,32 @@ impl Bench {
                     std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 }
                 None => {
-                    while in_flight >= window {
-                        latencies
-                            .0
-                            .push(answers.recv().expect("every append is answered"));
-                        in_flight -= 1;
+                    if in_flight >= window {
+                        let bunch = (window / 8).clamp(1, MAX_BUNCH);
+                        in_flight -= answers.take(bunch, &mut latencies.0);
                     }
                 }
             }
             let handle = &self.handles[n as usize % self.handles.len()];
             // As a socket would: fresh bytes for each request.
             let bytes = BytesMut::from(&self.batch[..]).freeze();
-            let done = done.clone();
+            let answers = answers.clone();
             handle.append_then(
                 bytes,
                 now_ms(),
                 Ack::Committed { voters: 1 },
                 move |result| {
                     result.expect("the append is acknowledged");
-                    let _ = done.send(due.elapsed());
+                    answers.give(due.elapsed());
                 },
             );
             sent += self.batch.len() as u64;
             in_flight += 1;
             n += 1;
         }
-        drop(done);
-        latencies.0.extend(answers);
+        while latencies.0.len() < n as usize {
+            answers.take(n as usize - latencies.0.len(), &mut latencies.0);
+        }
         let after = self.stats();
         Run {
             bytes: sent,

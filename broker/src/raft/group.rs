@@ -154,6 +154,11 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         self.leads() && self.node.raft.prs().iter().len() == 1
     }
 
+    /// All it could do now is to propose an entry that more commands may join, and it will hear of the log before long.
+    pub(super) fn gains_company(&self) -> bool {
+        self.proposal.is_some() && !self.unsynced.is_empty() && !self.node.has_ready()
+    }
+
     /// A leader without another replica has nobody to send heartbeats to, no quorum to lose and no election to fear; all
     /// else that happens to it is an event. This is where groups of several voters will hibernate, once brokers watch each
     /// other and every live replica knows the commit index; until then they tick.

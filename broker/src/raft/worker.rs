@@ -23,6 +23,13 @@ use super::status::Status;
 /// `Settings::max_apply_bytes`.
 const MAX_PASSES: usize = 32;
 
+/// When so many groups have something to do at once it is the worker that limits them, and an entry costs the same whatever
+/// it holds: while a group's last entry is on its way to the disk, its commands gather in the next one.
+const CROWD: usize = 128;
+
+/// So much is worth a write of its own while the log has nothing to do.
+const EARLY_BYTES: usize = 512 << 10;
+
 /// A replica to open. Who its voters are, its log knows.
 #[derive(Clone, Debug)]
 pub struct GroupConfig {
@@ -272,8 +279,13 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             if self.dirty.is_empty() {
                 break;
             }
-            for group in std::mem::take(&mut self.dirty) {
-                self.advance(group);
+            let dirty = std::mem::take(&mut self.dirty);
+            let is_crowded = dirty.len() >= CROWD;
+            for group in dirty {
+                self.advance(group, is_crowded);
+                if self.in_flight.is_empty() && self.open.bytes >= EARLY_BYTES {
+                    self.submit();
+                }
             }
         }
         self.submit();
@@ -285,13 +297,14 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.in_flight.len() >= self.settings.max_batches_in_flight.max(1)
     }
 
-    fn advance(&mut self, place: usize) {
+    fn advance(&mut self, place: usize, is_crowded: bool) {
         let is_log_busy = self.is_log_busy();
         let Some(group) = self.groups.at_mut(place) else {
             return;
         };
         // What a sole voter wants written has to wait for a place in the log anyway, and its next entries go along then.
-        if is_log_busy && group.leads_alone() {
+        let waits = is_log_busy || (is_crowded && group.gains_company());
+        if waits && group.leads_alone() {
             self.deferred.push(place);
             return;
         }

@@ -172,6 +172,66 @@ fn while_the_disk_is_busy_one_batch_gathers() {
 }
 
 #[test]
+fn in_a_crowd_the_commands_of_a_group_gather_while_its_last_entry_is_written() {
+    let groups = 200;
+    let (mut worker, disk) = broker(groups);
+    let to_all = |worker: &mut TestWorker, text: &str| {
+        (1..=groups)
+            .map(|group| {
+                worker.machine_mut(GroupId(group)).unwrap().joins = true;
+                append(worker, GroupId(group), text, ALL)
+            })
+            .collect::<Vec<_>>()
+    };
+    let before = disk.batches();
+    let mut answers = Vec::new();
+    for text in ["a", "b", "c"] {
+        answers.extend(to_all(&mut worker, text));
+        while worker.run_ready() {}
+    }
+    assert_eq!(disk.batches(), before + 1, "there is room for another");
+    // One group alone need not wait.
+    let (mut alone, its_disk) = joining_broker(Settings::default());
+    let its_before = its_disk.batches();
+    for text in ["a", "b"] {
+        append(&mut alone, GroupId(1), text, ALL);
+        while alone.run_ready() {}
+    }
+    assert_eq!(its_disk.batches(), its_before + 2);
+
+    sync_all(&mut worker, &disk);
+    assert_eq!(disk.batches(), before + 2);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer.get(), Some(Ok(_))))
+    );
+    for group in 1..=groups {
+        let ledger = worker.machine(GroupId(group)).unwrap();
+        assert_eq!(ledger.commands(), ["a", "b,c"]);
+    }
+}
+
+#[test]
+fn an_idle_disk_gets_the_first_of_much_before_the_rest_is_ready() {
+    let (mut worker, disk) = broker(100);
+    let before = disk.batches();
+    let text = "x".repeat(16 << 10);
+    let answers: Vec<_> = (1..=100)
+        .map(|group| append(&mut worker, GroupId(group), &text, ALL))
+        .collect();
+    worker.run_ready();
+    assert_eq!(disk.batches(), before + 2);
+    assert_eq!(disk.last_batch().len(), 100 - 32, "512 KiB went ahead");
+    sync_all(&mut worker, &disk);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer.get(), Some(Ok(_))))
+    );
+}
+
+#[test]
 fn a_commit_alone_is_not_written_neither_by_itself_nor_with_entries() {
     let (mut worker, disk) = broker(1);
     append(&mut worker, GroupId(1), "a", ALL);
