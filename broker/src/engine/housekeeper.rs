@@ -12,6 +12,7 @@ use crate::partition::cleaner::LastOfProducer;
 use crate::partition::compaction;
 use crate::partition::{Command, Role, SetLogStart};
 use crate::raft::ports::{Ack, GroupId};
+use crate::storage;
 use crate::storage::retention::Retention;
 use crate::storage::seal::{Checkpoint, SealReport};
 use std::collections::HashMap;
@@ -45,6 +46,8 @@ pub struct HousekeepingOptions {
     pub cleaner_backoff: Duration,
     /// `log.cleaner.dedupe.buffer.size`
     pub cleaner_buffer_bytes: usize,
+    /// Rewritten at once, and held in memory meanwhile.
+    pub cleaner_step_bytes: u64,
     /// `producer.id.expiration.check.interval.ms`
     pub producer_expiry_check_interval: Duration,
 }
@@ -55,6 +58,7 @@ impl Default for HousekeepingOptions {
             retention_check_interval: Duration::from_secs(300),
             cleaner_backoff: Duration::from_secs(15),
             cleaner_buffer_bytes: 128 << 20,
+            cleaner_step_bytes: 64 << 20,
             producer_expiry_check_interval: Duration::from_secs(600),
         }
     }
@@ -139,7 +143,7 @@ fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request
                 let _ = done.send(());
             }
             Ok(Request::Compaction(done)) => {
-                compact(host, options);
+                compact(host, options, &mut pace);
                 let _ = done.send(());
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -153,7 +157,7 @@ fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request
             retain(host, &mut pace);
         }
         if due(&mut cleaner_at, options.cleaner_backoff) {
-            compact(host, options);
+            compact(host, options, &mut pace);
         }
         if due(&mut producers_at, options.producer_expiry_check_interval) {
             let now_ms = now_ms();
@@ -325,7 +329,7 @@ fn move_log_starts(host: &Hosted, now_ms: i64) {
     {}
 }
 
-fn compact(host: &Hosted, options: &HousekeepingOptions) {
+fn compact(host: &Hosted, options: &HousekeepingOptions, pace: &mut Pace) {
     let now_ms = now_ms();
     for shared in host.partitions() {
         let config = shared.config.read().expect(LOCK).clone();
@@ -337,8 +341,18 @@ fn compact(host: &Hosted, options: &HousekeepingOptions) {
             log_start: shared.view.positions().log_start,
             last_stable: shared.view.positions().last_stable,
             buffer_bytes: options.cleaner_buffer_bytes,
+            step_bytes: options.cleaner_step_bytes,
             hash_key: [fresh_salt(), fresh_salt()],
         };
+        // The log fills meanwhile, and who stops this thread does not wait for the whole of a large partition.
+        let mut goes_on = || {
+            // What goes wrong is reported there, and met again after this round.
+            let _ = seal_while_over_budget(host, pace);
+            !pace.is_hurried()
+        };
+        if !goes_on() {
+            return;
+        }
         let producers = host.last_of_producers(shared.group);
         let aborted = |from, to| shared.view.aborted_in(from, to);
         match compaction::compact(
@@ -348,16 +362,19 @@ fn compact(host: &Hosted, options: &HousekeepingOptions) {
             &limits,
             &producers,
             &aborted,
+            &mut goes_on,
         ) {
             Ok(Some(report)) => {
                 let compaction::Report {
                     bytes_before,
                     bytes_after,
                     cleaned_to,
+                    is_whole,
                 } = report;
-                tracing::info!(group = %shared.group, bytes_before, bytes_after, %cleaned_to, "compacted");
+                tracing::info!(group = %shared.group, bytes_before, bytes_after, %cleaned_to, is_whole, "compacted");
             }
-            Ok(None) => {}
+            // Deleted since the round began.
+            Ok(None) | Err(compaction::Error::Storage(storage::Error::UnknownGroup(_))) => {}
             Err(error) => {
                 tracing::error!(group = %shared.group, %error, "cannot compact");
                 if let compaction::Error::Storage(error) = &error {

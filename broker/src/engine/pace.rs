@@ -44,6 +44,11 @@ impl Pace {
         }
     }
 
+    /// Whether somebody waits for the thread.
+    pub fn is_hurried(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed)
+    }
+
     /// Nobody waits any more.
     pub fn calm(&self) {
         self.hurry.store(false, Ordering::Relaxed);

@@ -243,6 +243,40 @@ fn compaction_keeps_the_last_of_each_key_and_every_offset() {
 }
 
 #[test]
+fn a_partition_is_compacted_to_its_end_however_little_is_rewritten_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = TopicConfig {
+        cleanup_policy: CleanupPolicy::Compact,
+        min_cleanable_dirty_ratio: 0.0,
+        ..TopicConfig::default()
+    };
+    let mut options = options(&[dir.path()]);
+    options.housekeeping.cleaner_step_bytes = 1;
+    let engine = Engine::open(&options, &|_| config.clone()).expect("open");
+    let handle = engine
+        .create(&[(GroupId(1), config.clone())])
+        .expect("create")
+        .remove(0);
+    wait_until("a leader", || leads(&handle));
+    let mut write = |round: usize| {
+        for key in ["a", "b", "c"] {
+            append(&handle, batch(key, &[&format!("{key}{round}")])).expect("append");
+            // A run each.
+            engine.seal_all();
+        }
+    };
+    write(0);
+    engine.run_compaction();
+    assert_eq!(contents(&handle), ["0:a0", "1:b0", "2:c0"]);
+    (1..4).for_each(&mut write);
+    engine.run_compaction();
+    assert_eq!(contents(&handle), ["9:a3", "10:b3", "11:c3"]);
+    write(4);
+    engine.run_compaction();
+    assert_eq!(contents(&handle), ["12:a4", "13:b4", "14:c4"]);
+}
+
+#[test]
 fn offsets_are_found_by_time_wherever_they_are() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = open(&[dir.path()]);

@@ -5,7 +5,8 @@
 
 use super::aborted::AbortedTransaction;
 use super::cleaner::{
-    self, AbortedRange, AbortedRanges, Cleaner, LastOfProducer, MapSettings, OffsetMap, Policy,
+    self, AbortedRange, AbortedRanges, Cleaned, Cleaner, LastOfProducer, MapSettings, OffsetMap,
+    Policy,
 };
 use super::config::TopicConfig;
 use crate::raft::ports::GroupId;
@@ -21,9 +22,6 @@ use std::collections::HashMap;
 /// What one batch may decompress to.
 const BATCH_LIMIT_BYTES: usize = 128 << 20;
 
-/// What a round holds in memory of rewritten records; more is left to the next one.
-const ROUND_BYTES: u64 = 256 << 20;
-
 /// What a round is given from outside: time, positions, memory, chance.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -32,6 +30,8 @@ pub struct Limits {
     /// Nothing at or above it is looked at.
     pub last_stable: Offset,
     pub buffer_bytes: usize,
+    /// Of runs that are rewritten at once, or one run.
+    pub step_bytes: u64,
     /// Fresh for each round.
     pub hash_key: [u64; 2],
 }
@@ -40,7 +40,11 @@ pub struct Limits {
 pub struct Report {
     pub bytes_before: u64,
     pub bytes_after: u64,
+    /// What the next round need not look at again, if this one is whole; records up to here may be gone even if not.
     pub cleaned_to: Offset,
+    /// Not when it was told to stop, or somebody changed the runs meanwhile: what was rewritten stays, and a later round
+    /// does the rest.
+    pub is_whole: bool,
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,7 +57,10 @@ pub enum Error {
     Entry { base: Offset, reason: String },
 }
 
-/// One round. `None` when there is nothing worth doing, or somebody changed the runs meanwhile.
+/// One round, step by step from the log's start. `None` when nothing was worth doing, or could be done.
+///
+/// A later step removes what an earlier one's record superseded only after that is durable, and the log counts as clean only
+/// with the last step: a round that ends anywhere is a round that may begin again. `goes_on` is asked between steps.
 pub fn compact(
     shard: &Shard,
     group: GroupId,
@@ -61,9 +68,10 @@ pub fn compact(
     limits: &Limits,
     producers: &HashMap<i64, LastOfProducer>,
     aborted: &dyn Fn(Offset, Offset) -> Vec<AbortedTransaction>,
+    goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Report>, Error> {
     let (runs, cleaned_to) = shard.sealed_runs(group)?;
-    let Some(round) = plan(&runs, cleaned_to, config, limits) else {
+    let Some(mut round) = plan(&runs, cleaned_to, config, limits) else {
         return Ok(None);
     };
     let end = round.last().map_or(cleaned_to, |run| run.next);
@@ -72,21 +80,22 @@ pub fn compact(
         .into_iter()
         .map(AbortedRange::from)
         .collect();
+    let from = cleaned_to.max(first);
     let settings = MapSettings {
         memory_bytes: limits.buffer_bytes,
+        max_keys: (end.0 - from.0).unsigned_abs(),
         hash_key: limits.hash_key,
-        from: cleaned_to.max(first).0,
+        from: from.0,
         limit_bytes: BATCH_LIMIT_BYTES,
     };
-    let mut dirty = Vec::new();
-    for run in round.iter().filter(|run| run.next > cleaned_to) {
-        dirty.extend(batches(shard, group, run)?);
-    }
-    let map = OffsetMap::build(
-        settings,
-        &aborted,
-        dirty.into_iter().map(|(_, batch)| Ok::<_, Error>(batch)),
-    )?;
+    let dirty = round.iter().filter(|run| run.next > cleaned_to);
+    let dirty = dirty.flat_map(|run| match batches(shard, group, run) {
+        Ok(batches) => batches.into_iter().map(|(_, batch)| Ok(batch)).collect(),
+        Err(error) => vec![Err(error)],
+    });
+    let map = OffsetMap::build(settings, &aborted, dirty)?;
+    // Where the map ends, nothing changes any more.
+    round.retain(|run| run.base.0 < map.end());
     let policy = Policy {
         now_ms: limits.now_ms,
         delete_retention_ms: config.delete_retention_ms,
@@ -95,21 +104,75 @@ pub fn compact(
         limit_bytes: BATCH_LIMIT_BYTES,
     };
     let mut cleaner = Cleaner::new(&map, policy, &aborted, producers);
+    let mut report = Report {
+        bytes_before: 0,
+        bytes_after: 0,
+        cleaned_to: Offset(map.end()).min(end),
+        is_whole: false,
+    };
+    let mut steps = steps(&round, limits.step_bytes).into_iter().peekable();
+    while let Some(step) = steps.next() {
+        let is_last = steps.peek().is_none();
+        let (entries, is_changed) = cleaned(shard, group, step, &mut cleaner)?;
+        let bytes_after = entries
+            .iter()
+            .map(|(_, bytes, _)| bytes.len() as u64)
+            .sum::<u64>();
+        if is_changed || is_last {
+            let cleaned_to = if is_last {
+                report.cleaned_to
+            } else {
+                cleaned_to
+            };
+            if !shard.replace_runs(group, step, entries, cleaned_to)? {
+                break;
+            }
+        }
+        report.bytes_before += step.iter().map(|run| run.bytes).sum::<u64>();
+        report.bytes_after += bytes_after;
+        report.is_whole = is_last;
+        if !is_last && !goes_on() {
+            break;
+        }
+    }
+    Ok((report.bytes_before > 0 || report.is_whole).then_some(report))
+}
+
+/// What is left of some runs, and whether anything is other than it was.
+fn cleaned(
+    shard: &Shard,
+    group: GroupId,
+    runs: &[Run],
+    cleaner: &mut Cleaner<'_>,
+) -> Result<(Vec<(Offset, Bytes, i64)>, bool), Error> {
     let mut entries: Vec<(Offset, Bytes, i64)> = Vec::new();
-    for run in &round {
+    let mut is_changed = false;
+    for run in runs {
         for (base, batch) in batches(shard, group, run)? {
-            if let Some(bytes) = cleaner.clean(&batch)?.into_bytes() {
+            let cleaned = cleaner.clean(&batch)?;
+            is_changed |= !matches!(cleaned, Cleaned::Keep(_));
+            if let Some(bytes) = cleaned.into_bytes() {
                 push(&mut entries, base, bytes, batch.header().max_timestamp_ms);
             }
         }
     }
-    let report = Report {
-        bytes_before: round.iter().map(|run| run.bytes).sum(),
-        bytes_after: entries.iter().map(|(_, bytes, _)| bytes.len() as u64).sum(),
-        cleaned_to: Offset(map.end()).min(end),
-    };
-    let replaced = shard.replace_runs(group, &round, entries, report.cleaned_to)?;
-    Ok(replaced.then_some(report))
+    Ok((entries, is_changed))
+}
+
+/// Neighbours that are rewritten together.
+fn steps(mut runs: &[Run], step_bytes: u64) -> Vec<&[Run]> {
+    let mut steps = Vec::new();
+    while !runs.is_empty() {
+        let mut bytes = 0;
+        let fits = |run: &&Run| {
+            bytes += run.bytes;
+            bytes <= step_bytes
+        };
+        let (step, rest) = runs.split_at(runs.iter().take_while(fits).count().max(1));
+        steps.push(step);
+        runs = rest;
+    }
+    steps
 }
 
 /// The runs of a round: all from the log's start to the last that is old enough, when enough of them is new.
@@ -124,17 +187,7 @@ fn plan(
             && (config.min_compaction_lag_ms == 0
                 || limits.now_ms - run.max_timestamp_ms >= config.min_compaction_lag_ms)
     };
-    let mut bytes = 0;
-    let fits = |run: &&Run| {
-        bytes += run.bytes;
-        bytes <= ROUND_BYTES
-    };
-    let round: Vec<Run> = runs
-        .iter()
-        .take_while(old_enough)
-        .take_while(fits)
-        .copied()
-        .collect();
+    let round: Vec<Run> = runs.iter().take_while(old_enough).copied().collect();
     let dirty: Vec<&Run> = round.iter().filter(|run| run.next > cleaned_to).collect();
     let oldest_ms = dirty.iter().map(|run| run.max_timestamp_ms).min()?;
     let dirty_bytes: u64 = dirty.iter().map(|run| run.bytes).sum();

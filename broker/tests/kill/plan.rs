@@ -91,6 +91,7 @@ pub fn options(dir: &Path) -> EngineOptions {
     options.housekeeping.retention_check_interval = Duration::from_millis(25);
     options.housekeeping.cleaner_backoff = Duration::from_millis(40);
     options.housekeeping.cleaner_buffer_bytes = 1 << 20;
+    options.housekeeping.cleaner_step_bytes = 64 << 10;
     options
 }
 

@@ -94,6 +94,7 @@ impl World {
     pub fn compact(&mut self, broker: usize) -> Checked {
         let group = self.some_group();
         let hash_key = [self.rng.random(), self.rng.random()];
+        let goes_on = self.rng.random_bool(0.9);
         let mut config = self.configs[&group].clone();
         let running = self.brokers[broker].running();
         let Some(positions) = running.positions(group) else {
@@ -111,6 +112,7 @@ impl World {
             log_start: positions.log_start,
             last_stable: positions.last_stable,
             buffer_bytes: 64 << 10,
+            step_bytes: self.rng.random_range(1..=16 << 10),
             hash_key,
         };
         let Some(machine) = running.worker.machine(group) else {
@@ -134,6 +136,7 @@ impl World {
             &limits,
             &producers,
             &aborted,
+            &mut || goes_on,
         );
         families.loses.store(false, Ordering::Relaxed);
         match done {

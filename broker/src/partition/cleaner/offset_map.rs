@@ -17,6 +17,8 @@ type Slot = [u64; 3];
 pub struct MapSettings {
     /// As Kafka's `log.cleaner.dedupe.buffer.size`, at 24 bytes a key.
     pub memory_bytes: usize,
+    /// There are no more: a short round takes no more memory than it needs.
+    pub max_keys: u64,
     /// Fresh randomness for each map, see [`OffsetMap`].
     pub hash_key: [u64; 2],
     /// Where the log is not yet clean.
@@ -50,7 +52,10 @@ impl OffsetMap {
         batches: impl IntoIterator<Item = Result<Batch, E>>,
     ) -> Result<OffsetMap, E> {
         let [k0, k1] = settings.hash_key;
-        let slots = (settings.memory_bytes / SLOT_BYTES).max(MIN_SLOTS);
+        let needed = (settings.max_keys / MAX_LOAD.0 as u64 + 2).saturating_mul(MAX_LOAD.1 as u64);
+        let slots = (settings.memory_bytes / SLOT_BYTES)
+            .min(usize::try_from(needed).unwrap_or(usize::MAX))
+            .max(MIN_SLOTS);
         let mut map = OffsetMap {
             slots: vec![[0; 3]; slots],
             keys: 0,
@@ -81,6 +86,11 @@ impl OffsetMap {
     /// How many keys there are in `from..end`.
     pub fn keys(&self) -> usize {
         self.keys
+    }
+
+    /// What its table takes.
+    pub fn memory_bytes(&self) -> usize {
+        self.slots.len() * SLOT_BYTES
     }
 
     /// The last offset of `key` in `from..end`.

@@ -98,8 +98,11 @@ impl Log {
     }
 
     fn map(&self, memory_bytes: usize, from: i64) -> OffsetMap {
+        let last = self.batches.last();
+        let next_offset = last.map_or(from, |batch| batch.header().next_offset());
         let settings = MapSettings {
             memory_bytes,
+            max_keys: (next_offset - from).unsigned_abs(),
             hash_key: [1, 2],
             from,
             limit_bytes: LIMIT_BYTES,

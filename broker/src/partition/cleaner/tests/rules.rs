@@ -34,6 +34,22 @@ fn a_full_map_says_how_far_it_got() {
 }
 
 #[test]
+fn a_map_has_room_for_all_the_keys_there_can_be_and_takes_no_more_than_that() {
+    for records in [1, 3, 4, 5, 100, 1000] {
+        let keys: Vec<String> = (0..records).map(|i| format!("k{i}")).collect();
+        let pairs: Vec<(&str, &str)> = keys.iter().map(|key| (&key[..], "v")).collect();
+        let map = Log::of(vec![plain(7, &pairs)]).map(usize::MAX, 7);
+        assert_eq!((map.is_full(), map.keys()), (false, records));
+        let bound = 24 * (records / 4 * 5 + 16);
+        assert!(
+            map.memory_bytes() <= bound,
+            "{records}: {}",
+            map.memory_bytes()
+        );
+    }
+}
+
+#[test]
 fn the_map_ignores_aborted_data_and_markers() {
     let mut log = Log::of(vec![
         plain(0, &[("a", "kept")]),
