@@ -3,7 +3,7 @@
 #
 #   kafka_jars                       installs Apache Kafka's jars when they are missing; sets KAFKA_JARS
 #   kafka_tool CLASS ARGUMENT...     runs a program of Kafka's by its main class
-#   start_peer kafka|millrace DIR    sets PEER_PID and PEER_ADDRESS; the log is DIR/server.log
+#   start_peer kafka|millrace DIR    sets PEER_PID and PEER_ADDRESS; the log is DIR/server.log; METRICS_LISTENER (none) is Millrace's
 #   stop_peer                        ends it, politely first
 
 PEERS_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -89,7 +89,7 @@ start_peer() {
     millrace)
         local program=${MILLRACE:-${CARGO_TARGET_DIR:-$REPOSITORY/target}/release/millrace}
         [[ -x $program ]] || die "$program is missing: run make build, or name the program in MILLRACE"
-        (cd "$dir" && exec "$program" server "$dir/server.properties" --override millrace.metrics.listener= --override millrace.control.listener=) >"$dir/server.log" 2>&1 </dev/null &
+        (cd "$dir" && exec "$program" server "$dir/server.properties" --override "millrace.metrics.listener=${METRICS_LISTENER-}" --override millrace.control.listener=) >"$dir/server.log" 2>&1 </dev/null &
         ;;
     *) die "unknown peer $peer: it is kafka or millrace" ;;
     esac
