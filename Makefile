@@ -52,6 +52,13 @@ e2e: build ## Run real clients against a broker, and against Apache Kafka (needs
 clients: build ## Run every client against a broker and against Apache Kafka, and write the table of docs/clients.md (40 minutes)
 	e2e/clients/matrix.sh
 
+# How long the load lasts; the peak before it and the end come on top.
+SOAK_SECONDS ?= 3600
+
+.PHONY: soak
+soak: build ## Load a broker with real clients for SOAK_SECONDS (3600): is memory flat, nothing lost, every warning explained?
+	e2e/soak/run.sh $(SOAK_SECONDS)
+
 .PHONY: image
 image: build ## Build the image millrace:local (needs Docker)
 	tools/image-root.sh

@@ -71,7 +71,8 @@ class Samples:
                "rss_anon_mib": int(status["RssAnon"].split()[0]) / 1024, "rss_mib": int(status["VmRSS"].split()[0]) / 1024,
                "fds": len(os.listdir(f"/proc/{self.broker.process_id}/fd")), "threads": int(status["Threads"]),
                "disk_mib": disk_bytes(self.broker.data) / MIB, "cpu_cores": (cpu_s - self.cpu_s) / passed,
-               "produced_per_s": (produced - self.produced) / passed, "consumed_per_s": (consumed - before) / passed,
+               # When the lasting topics are gone, so are their counts.
+               "produced_per_s": max(0, produced - self.produced) / passed, "consumed_per_s": (consumed - before) / passed,
                "topics": metrics.get("millrace_topics"), "partitions": metrics.get("millrace_partitions"),
                "connections": metrics.get("millrace_connections"), "log_mib": metrics.get("millrace_log_size_bytes", 0) / MIB,
                "families_mib": metrics.get("millrace_family_size_bytes", 0) / MIB}
