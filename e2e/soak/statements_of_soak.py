@@ -8,7 +8,7 @@ from role import PATIENCE_S, reader
 from statements import expect, states
 
 # The two topics keep at most 64 MiB a partition; the log, what is not removed yet and the peak's rest come on top.
-DISK_MIB = 4096
+DISK_MIB = 5120
 # Without topics there are the log's segments, which are used again.
 EMPTY_DISK_MIB = 1024
 SHOWN = 5
