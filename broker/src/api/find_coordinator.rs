@@ -2,7 +2,7 @@
 //! have none yet.
 
 use super::broker::Broker;
-
+use super::refusal::Refused;
 use super::topics;
 use super::{Call, Reply, code, text};
 use crate::group::{OFFSETS_TOPIC, placement};
@@ -59,7 +59,7 @@ pub async fn handle(
     Reply::Answer(response)
 }
 
-fn coordinator(key: StrBytes, found: Result<MetadataResponseBroker, ErrorCode>) -> Coordinator {
+fn coordinator(key: StrBytes, found: Result<MetadataResponseBroker, Refused>) -> Coordinator {
     let mut coordinator = Coordinator::default();
     coordinator.key = key;
     match found {
@@ -69,20 +69,24 @@ fn coordinator(key: StrBytes, found: Result<MetadataResponseBroker, ErrorCode>) 
             coordinator.port = broker.port;
             coordinator.error_message = Some(text(ErrorCode::None.message()));
         }
-        Err(error) => {
+        Err(refused) => {
             coordinator.node_id = BrokerId(NOBODY);
             coordinator.port = NOBODY;
-            coordinator.error_code = code(error);
-            coordinator.error_message = Some(text(error.message()));
+            coordinator.error_code = code(refused.code);
+            coordinator.error_message = Some(text(refused.message));
         }
     }
     coordinator
 }
 
-async fn find(call: &Call, key_type: i8, key: &str) -> Result<MetadataResponseBroker, ErrorCode> {
+async fn find(call: &Call, key_type: i8, key: &str) -> Result<MetadataResponseBroker, Refused> {
     check(key_type, key, call.version)?;
-    if key_type != GROUP {
-        return Err(ErrorCode::CoordinatorNotAvailable);
+    // Clients would ask again for ever if there were merely none just now.
+    let not_served = |what| Err(Refused::new(ErrorCode::UnsupportedVersion, what));
+    match key_type {
+        GROUP => {}
+        TRANSACTION => return not_served("transactions are not served yet"),
+        _ => return not_served("share groups are not served yet"),
     }
     let topic = offsets_topic(&call.broker).await?;
     let partition = placement::partition_of(key, topic.partitions.len());
@@ -90,7 +94,7 @@ async fn find(call: &Call, key_type: i8, key: &str) -> Result<MetadataResponseBr
     let deadline = Instant::now() + LED_PATIENCE;
     while topics::led(&topic, partition, -1).is_err() {
         if Instant::now() >= deadline {
-            return Err(ErrorCode::CoordinatorNotAvailable);
+            return Err(ErrorCode::CoordinatorNotAvailable.into());
         }
         tokio::time::sleep(LOOKING).await;
     }
@@ -98,7 +102,7 @@ async fn find(call: &Call, key_type: i8, key: &str) -> Result<MetadataResponseBr
     let mut brokers = brokers.into_iter();
     brokers
         .find(|broker| broker.node_id.0 == call.broker.id())
-        .ok_or(ErrorCode::CoordinatorNotAvailable)
+        .ok_or(ErrorCode::CoordinatorNotAvailable.into())
 }
 
 /// Made when somebody first asks for a group.

@@ -76,8 +76,8 @@ fn check(request: &InitProducerIdRequest, max_timeout_ms: i32) -> Result<(), Err
         Some(_) if !(1..=max_timeout_ms).contains(&request.transaction_timeout_ms) => {
             Err(ErrorCode::InvalidTransactionTimeout)
         }
-        // No broker coordinates transactions yet.
-        Some(_) => Err(ErrorCode::CoordinatorNotAvailable),
+        // No broker coordinates transactions yet: who does not ask for a coordinator first hears of it here.
+        Some(_) => Err(ErrorCode::UnsupportedVersion),
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
                 .with_transaction_timeout_ms(timeout_ms);
             check(&named, 900)
         };
-        assert_eq!(named("t", 900), Err(ErrorCode::CoordinatorNotAvailable));
+        assert_eq!(named("t", 900), Err(ErrorCode::UnsupportedVersion));
         assert_eq!(named("", 900), Err(ErrorCode::InvalidRequest));
         assert_eq!(named("t", 901), Err(ErrorCode::InvalidTransactionTimeout));
         assert_eq!(named("t", 0), Err(ErrorCode::InvalidTransactionTimeout));

@@ -175,7 +175,11 @@ async fn groups_have_a_coordinator_and_transactions_have_none_yet() {
         let told = coordinators
             .iter()
             .map(|one| (one.key.to_string(), error(one.error_code)));
-        let missing = ErrorCode::CoordinatorNotAvailable;
+        assert_eq!(
+            coordinators[0].error_message.as_deref(),
+            Some("transactions are not served yet")
+        );
+        let missing = ErrorCode::UnsupportedVersion;
         assert_eq!(
             told.collect::<Vec<_>>(),
             [("a".to_owned(), missing), ("b".to_owned(), missing)]

@@ -86,7 +86,7 @@ async fn transactions_have_no_coordinator_yet() {
         .with_transactional_id(Some(TransactionalId(text("t"))))
         .with_transaction_timeout_ms(60_000);
     let code = client.ask(4, &request).await.error_code;
-    assert_eq!(error(code), ErrorCode::CoordinatorNotAvailable);
+    assert_eq!(error(code), ErrorCode::UnsupportedVersion);
 }
 
 #[tokio::test(flavor = "multi_thread")]
