@@ -102,6 +102,8 @@ async fn the_names_types_and_labels_of_metrics_are_promised() {
         millrace_sealed_runs counter [directory]
         millrace_family_written_bytes counter [directory]
         millrace_expired_bytes counter [directory]
+        millrace_replica_moves gauge [directory]
+        millrace_replica_moved_bytes counter []
         millrace_raft_queued_events gauge [directory]
         process_start_time_seconds gauge []
         process_cpu_seconds counter []

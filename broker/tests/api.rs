@@ -12,6 +12,8 @@ mod configs;
 mod consume;
 #[path = "api/consumer_groups.rs"]
 mod consumer_groups;
+#[path = "api/directories.rs"]
+mod directories;
 #[path = "api/epochs.rs"]
 mod epochs;
 #[path = "api/group_configs.rs"]

@@ -229,7 +229,8 @@ fn traffic(families: &mut Vec<Family>, topics: &[Traffic]) {
 }
 
 fn directories(families: &mut Vec<Family>, broker: &Broker) {
-    let open = broker.replicas.engine().directories();
+    let engine = broker.replicas.engine();
+    let (open, moves) = (engine.directories(), engine.moves());
     let online = broker.started_with.log_dirs.iter().map(|path| {
         let path = path.display().to_string();
         let is_online = open
@@ -243,6 +244,13 @@ fn directories(families: &mut Vec<Family>, broker: &Broker) {
             .filter_map(|directory| Some((vec![directory.path.clone()], value(directory)?)));
         Family::new(metric, series)
     };
+    let arriving = open.iter().map(|directory| {
+        let here = moves.iter().filter(|one| one.to == directory.path);
+        (
+            vec![directory.path.clone()],
+            Value::Whole(here.count() as u64),
+        )
+    });
     families.extend([
         Family::new(&table::DIRECTORY_ONLINE, online),
         each(&table::DIRECTORY_FREE, |directory| {
@@ -275,6 +283,8 @@ fn directories(families: &mut Vec<Family>, broker: &Broker) {
         each(&table::EXPIRED_BYTES, |directory| {
             Some(Value::Whole(directory.stats.expired_bytes))
         }),
+        Family::new(&table::MOVES, arriving),
+        Family::one(&table::MOVED_BYTES, engine.moved_bytes()),
         each(&table::RAFT_QUEUE, |directory| {
             Some(Value::Whole(directory.queued_events as u64))
         }),

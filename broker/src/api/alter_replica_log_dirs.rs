@@ -1,5 +1,5 @@
-//! AlterReplicaLogDirs: in which directory of this broker a replica lies. One stays where it was made: only that directory is
-//! accepted. Another one of this broker's is refused as not supported, for the answer has no place for words.
+//! AlterReplicaLogDirs: in which directory of this broker a replica is to lie (KIP-113). The answer says whether it goes there; it
+//! does so in the background, and DescribeLogDirs tells how far it is. The directory that it is in ends a move.
 
 use super::{Broker, Call, Reply, code, text};
 use crate::replicas::Hosting;
@@ -24,13 +24,28 @@ pub async fn handle(
             of_topic.extend(partitions.map(|index| (*index, directory.path.to_string())));
         }
     }
-    let places = Places::now(&call.broker);
-    let hosting = call.broker.replicas.hosting();
+    let broker = call.broker.clone();
+    // A move that is to end is waited for.
+    let work = tokio::task::spawn_blocking(move || place_all(&broker, wanted));
+    let mut response = AlterReplicaLogDirsResponse::default();
+    match work.await {
+        Ok(results) => response.results = results,
+        Err(error) => tracing::error!(%error, "cannot move replicas"),
+    }
+    Reply::Answer(response)
+}
+
+fn place_all(
+    broker: &Broker,
+    wanted: BTreeMap<String, BTreeMap<i32, String>>,
+) -> Vec<AlterReplicaLogDirTopicResult> {
+    let places = Places::now(broker);
+    let hosting = broker.replicas.hosting();
     let of_topic = |(topic, partitions): (String, BTreeMap<i32, String>)| {
         let place = |(index, path): (i32, String)| {
             let mut result = AlterReplicaLogDirPartitionResult::default();
             result.partition_index = index;
-            if let Err(error) = place(&hosting, &places, &topic, index, &path) {
+            if let Err(error) = place(broker, &hosting, &places, &topic, index, &path) {
                 tracing::info!(
                     topic,
                     index,
@@ -47,9 +62,7 @@ pub async fn handle(
         result.topic_name = TopicName(text(topic));
         result
     };
-    let mut response = AlterReplicaLogDirsResponse::default();
-    response.results = wanted.into_iter().map(of_topic).collect();
-    Reply::Answer(response)
+    wanted.into_iter().map(of_topic).collect()
 }
 
 /// The directories of this broker: as clients name them, as the engine does, and whether they can be written to.
@@ -82,6 +95,7 @@ impl Places {
 }
 
 fn place(
+    broker: &Broker,
     hosting: &Hosting,
     places: &Places,
     topic: &str,
@@ -91,12 +105,16 @@ fn place(
     let wanted = places.find(path)?;
     let topic = hosting.topic(topic).filter(|topic| topic.has(index));
     let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    // As Kafka says it here still, for clients that know no other word for it.
     let replica = topic
         .partition(index)
-        .ok_or(ErrorCode::NotLeaderOrFollower)?;
-    match replica.directory() {
-        Some(directory) if directory == wanted => Ok(()),
-        Some(_) => Err(ErrorCode::UnsupportedVersion),
-        None => Err(ErrorCode::NotLeaderOrFollower),
+        .ok_or(ErrorCode::ReplicaNotAvailable)?;
+    if replica.is_offline() {
+        return Err(ErrorCode::KafkaStorageError);
     }
+    let engine = broker.replicas.engine();
+    engine.move_to(replica.group(), wanted).map_err(|error| {
+        tracing::info!(%error, "a replica cannot be moved");
+        ErrorCode::ReplicaNotAvailable
+    })
 }

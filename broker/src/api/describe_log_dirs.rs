@@ -1,6 +1,8 @@
-//! DescribeLogDirs: what lies in each directory of this broker, and how full its disk is.
+//! DescribeLogDirs: what lies in each directory of this broker, what is on its way there, and how full its disk is.
 
 use super::{Call, Reply, code, text};
+use crate::engine::Move;
+use crate::raft::ports::GroupId;
 use crate::replicas::{Hosting, Replicas};
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::describe_log_dirs_response::{
@@ -53,7 +55,11 @@ fn describe(
         .filter(|directory| !directory.has_failed)
         .map(|directory| directory.path)
         .collect();
-    let mut sizes = sizes(&replicas.hosting(), asked);
+    let moves = replicas.engine().moves();
+    let moves = moves
+        .into_iter()
+        .map(|on_its_way| (on_its_way.group, on_its_way));
+    let mut sizes = sizes(&replicas.hosting(), &moves.collect(), asked);
     let describe_one = |path: &PathBuf| {
         let mut result = DescribeLogDirsResult::default();
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -84,8 +90,12 @@ fn topic(name: String, partitions: Vec<DescribeLogDirsPartition>) -> DescribeLog
     topic
 }
 
-fn sizes(hosting: &Hosting, asked: &Asked) -> Sizes {
+fn sizes(hosting: &Hosting, moves: &HashMap<GroupId, Move>, asked: &Asked) -> Sizes {
     let mut sizes = Sizes::new();
+    let mut add = |directory: String, name: &str, partition| {
+        let topics = sizes.entry(directory).or_default();
+        topics.entry(name.to_owned()).or_default().push(partition);
+    };
     for (name, hosted) in &hosting.topics {
         let wanted = match asked {
             None => None,
@@ -106,8 +116,17 @@ fn sizes(hosting: &Hosting, asked: &Asked) -> Sizes {
             let mut partition = DescribeLogDirsPartition::default();
             partition.partition_index = index;
             partition.partition_size = i64::try_from(bytes).unwrap_or(i64::MAX);
-            let topics = sizes.entry(directory).or_default();
-            topics.entry(name.to_string()).or_default().push(partition);
+            add(directory.clone(), name, partition);
+            // One that has just arrived is no future one any more.
+            let on_its_way = moves.get(&handle.group());
+            if let Some(on_its_way) = on_its_way.filter(|on_its_way| on_its_way.to != directory) {
+                let mut future = DescribeLogDirsPartition::default();
+                future.partition_index = index;
+                future.partition_size = i64::try_from(on_its_way.bytes).unwrap_or(i64::MAX);
+                future.offset_lag = on_its_way.lag;
+                future.is_future_key = true;
+                add(on_its_way.to.clone(), name, future);
+            }
         }
     }
     sizes

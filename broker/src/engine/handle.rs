@@ -1,6 +1,6 @@
 //! What a caller holds of a partition: append, read, look up, wait. Clones share it.
 
-use super::hosted::Shared;
+use super::shared::Shared;
 use crate::partition::producer::Producer;
 use crate::partition::timestamps::{Found, first_record_reaching};
 use crate::partition::{
@@ -140,8 +140,9 @@ impl Handle {
                 limit_bytes,
             }));
         }
-        if !self.shared.shard.has_room() {
-            let min_free_bytes = self.shared.shard.options().min_free_bytes;
+        let shard = &self.shared.place().shard;
+        if !shard.has_room() {
+            let min_free_bytes = shard.options().min_free_bytes;
             return answer(Err(AppendError::DiskFull { min_free_bytes }));
         }
         let command = Command::Append(Append {
@@ -183,14 +184,13 @@ impl Handle {
                 upto,
             });
         }
-        match self.shared.shard.read(
-            self.shared.group,
-            Range {
-                from,
-                upto,
-                max_bytes,
-            },
-        ) {
+        let range = Range {
+            from,
+            upto,
+            max_bytes,
+        };
+        let group = self.shared.group;
+        match self.shared.ask(|shard| shard.read(group, range)) {
             Ok(read) => Ok(read),
             // Retention may have passed the reader between the two steps.
             Err(error) => match self.positions().log_start {
@@ -218,10 +218,10 @@ impl Handle {
                 upto,
                 max_bytes: 1,
             };
+            let group = self.shared.group;
             let read = self
                 .shared
-                .shard
-                .read_by_timestamp(self.shared.group, timestamp_ms, range)
+                .ask(|shard| shard.read_by_timestamp(group, timestamp_ms, range))
                 .inspect_err(|error| self.shared.heed(error))?;
             let Some(chunk) = read.chunks.into_iter().next() else {
                 return Ok(None);
@@ -246,19 +246,20 @@ impl Handle {
     pub fn max_timestamp(&self) -> Result<Option<i64>, ReadError> {
         let positions = self.positions();
         let (from, upto) = (positions.log_start, positions.high_watermark);
-        Ok(self
+        let group = self.shared.group;
+        let newest = self
             .shared
-            .shard
-            .max_timestamp(self.shared.group, from, upto)?)
+            .ask(|shard| shard.max_timestamp(group, from, upto));
+        Ok(newest?)
     }
 
     /// About how many bytes a reader at `from` finds below `upto`. Nothing is read.
     pub fn bytes_between(&self, from: Offset, upto: Offset) -> u64 {
         // A partition that is gone is noticed by who reads it.
+        let group = self.shared.group;
         let bytes = self
             .shared
-            .shard
-            .bytes_between(self.shared.group, from, upto);
+            .ask(|shard| shard.bytes_between(group, from, upto));
         bytes.unwrap_or(0)
     }
 
@@ -285,6 +286,7 @@ impl Handle {
 
     /// Bytes of its records on this disk.
     pub fn size_bytes(&self) -> Result<u64, storage::Error> {
-        self.shared.shard.group_bytes(self.shared.group)
+        let group = self.shared.group;
+        self.shared.ask(|shard| shard.group_bytes(group))
     }
 }

@@ -3,12 +3,13 @@
 use super::failure::MetadataFailure;
 use super::handle::Handle;
 use super::metadata_host::MetadataHost;
+use super::shared::{Place, Shared};
 use super::{Directory, EngineOptions, Error, LOCK, SOLE_PEER};
 use crate::metadata;
-use crate::partition::{Command, Fault, Output, Partition, PartitionView, Refusal, TopicConfig};
-use crate::raft::ports::{Ack, GroupId, StateMachine as _, Transport};
+use crate::partition::{Fault, Partition, TopicConfig};
+use crate::raft::ports::{GroupId, StateMachine as _, Transport};
 use crate::raft::runtime::{self, Runtime, RuntimeSettings};
-use crate::raft::{Failure, GroupConfig, Reply, Role, Worker};
+use crate::raft::{GroupConfig, Role, Status, Worker};
 use crate::storage;
 use crate::storage::disk::OsDisk;
 use crate::storage::families::rocks::RocksFamilies;
@@ -16,17 +17,17 @@ use crate::storage::shard::Shard;
 use crate::storage::writer::{LogThread, Submitter};
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Message};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, OnceLock, RwLock, Weak};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
 /// How long a directory waits for its worker to take or let go of a partition.
 const WORKER_PATIENCE: Duration = Duration::from_secs(30);
 
-type RaftHandle = runtime::Handle<Submitter, Partition, NoPeers>;
+pub(super) type RaftHandle = runtime::Handle<Submitter, Partition, NoPeers>;
 
 /// There is one broker: raft has nobody to talk to.
 pub(super) struct NoPeers;
@@ -52,24 +53,18 @@ pub(super) struct Hosted {
     this: Weak<Hosted>,
 }
 
-/// What the handles of one partition share.
-pub(super) struct Shared {
-    pub group: GroupId,
-    pub view: PartitionView,
-    pub config: RwLock<Arc<TopicConfig>>,
-    pub shard: Arc<Shard>,
-    pub max_entry_bytes: usize,
-    /// What was found damaged, once something was.
-    pub damage: OnceLock<storage::Error>,
-    raft: RaftHandle,
-    hosted: Weak<Hosted>,
-}
-
 /// A partition's machine, in its worker's hands.
 pub(super) struct Visit<'a> {
     pub machine: &'a mut Partition,
     pub applied: u64,
     pub conf_state: &'a ConfState,
+}
+
+/// A partition that no worker holds.
+pub(super) struct Released {
+    pub log: storage::GroupLog,
+    pub machine: Partition,
+    pub status: Status,
 }
 
 impl Visit<'_> {
@@ -109,6 +104,10 @@ impl Hosted {
                 .map(|worker| worker.handle().queued())
                 .sum(),
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.shard.group_ids().is_empty() && self.shard.damaged().is_empty()
     }
 
     /// `others_are_empty` when no other directory holds anything, as far as can be known.
@@ -184,13 +183,17 @@ impl Hosted {
         }))
     }
 
-    /// Starts everything found in the directory; what cannot be started is reported and stays offline.
-    pub fn start_all(&self, config_of: &dyn Fn(GroupId) -> TopicConfig) -> Vec<(GroupId, Handle)> {
+    /// Starts everything found in the directory but for what is `aside`; what cannot be started is reported and stays offline.
+    pub fn start_all(
+        &self,
+        config_of: &dyn Fn(GroupId) -> TopicConfig,
+        aside: &BTreeSet<GroupId>,
+    ) -> Vec<(GroupId, Handle)> {
         let new = self
             .shard
             .group_ids()
             .into_iter()
-            .filter(|group| *group != metadata::GROUP)
+            .filter(|group| *group != metadata::GROUP && !aside.contains(group))
             .map(|group| (group, config_of(group)))
             .collect();
         let started = self
@@ -250,16 +253,13 @@ impl Hosted {
                 added
                     .map_err(|reason| Error::Group { group, reason })
                     .map(|()| {
-                        let shared = Arc::new(Shared {
+                        let shared = Arc::new(Shared::new(
                             group,
                             view,
-                            config: RwLock::new(Arc::new(config)),
-                            shard: self.shard.clone(),
-                            max_entry_bytes: self.max_entry_bytes,
-                            damage: OnceLock::new(),
-                            raft: self.raft(group),
-                            hosted: self.this.clone(),
-                        });
+                            config,
+                            self.max_entry_bytes,
+                            self.place(group),
+                        ));
                         partitions.insert(group, shared.clone());
                         Handle { shared }
                     }),
@@ -296,14 +296,7 @@ impl Hosted {
                 })?,
         };
         let applied = start.applied;
-        let config = GroupConfig {
-            group,
-            peer: SOLE_PEER,
-            applied,
-            membership_index: applied,
-            seed: group.0,
-        };
-        Ok((machine, config, start.log))
+        Ok((machine, group_config(group, applied), start.log))
     }
 
     pub fn delete(&self, group: GroupId) -> Result<(), Error> {
@@ -323,6 +316,69 @@ impl Hosted {
             shared.view.close();
         }
         self.shard.delete(group).map_err(|error| self.broken(error))
+    }
+
+    /// Takes a partition out of its worker, when nothing is under way there.
+    pub fn release(&self, group: GroupId) -> Option<Released> {
+        let (sender, receiver) = channel();
+        let given_up = Arc::new(Mutex::new(false));
+        let is_given_up = given_up.clone();
+        self.call(group, move |worker| {
+            // Held until it is sent: what is taken out of here must not get lost.
+            let is_given_up = is_given_up.lock().expect(LOCK);
+            let released = (!*is_given_up).then(|| worker.remove_idle(group)).flatten();
+            if let Some((log, machine, status)) = released {
+                let _ = sender.send(Released {
+                    log,
+                    machine,
+                    status,
+                });
+            }
+        });
+        let released = receiver.recv_timeout(WORKER_PATIENCE);
+        *given_up.lock().expect(LOCK) = true;
+        released.or_else(|_| receiver.try_recv()).ok()
+    }
+
+    /// The partition runs here from now on: `log` and `machine` are as of `applied`.
+    pub fn adopt(
+        &self,
+        shared: &Arc<Shared>,
+        log: storage::GroupLog,
+        machine: Partition,
+        applied: u64,
+    ) -> Result<(), Error> {
+        let group = shared.group;
+        let config = group_config(group, applied);
+        let (sender, receiver) = channel();
+        self.call(group, move |worker| {
+            let added = worker.add(&config, log, machine);
+            let _ = sender.send(added.map_err(|error| error.to_string()));
+        });
+        let added = receiver
+            .recv_timeout(WORKER_PATIENCE)
+            .unwrap_or_else(|_| Err("its worker does not answer".to_owned()));
+        let mut partitions = self.partitions.write().expect(LOCK);
+        partitions.insert(group, shared.clone());
+        drop(partitions);
+        // Also when it could not be started: this is where it lies.
+        shared.settle_at(self.place(group));
+        shared.apply_config();
+        added.map_err(|reason| Error::Group { group, reason })
+    }
+
+    /// The partition was to move and goes on where it is.
+    pub fn resume(&self, shared: &Shared) {
+        shared.settle_at(self.place(shared.group));
+    }
+
+    /// The partition is not this directory's any more.
+    pub fn forget(&self, group: GroupId) {
+        self.partitions.write().expect(LOCK).remove(&group);
+    }
+
+    pub fn find(&self, group: GroupId) -> Option<Arc<Shared>> {
+        self.partitions.read().expect(LOCK).get(&group).cloned()
     }
 
     pub fn partitions(&self) -> Vec<Arc<Shared>> {
@@ -377,8 +433,7 @@ impl Hosted {
 
     /// As [`Shared::heed`], of the partition of `group`.
     pub fn heed(&self, group: GroupId, error: &storage::Error) {
-        let found = self.partitions.read().expect(LOCK).get(&group).cloned();
-        if let Some(shared) = found {
+        if let Some(shared) = self.find(group) {
             shared.heed(error);
         }
     }
@@ -387,7 +442,7 @@ impl Hosted {
         tracing::error!(path = %self.path, %error, "{doing}");
     }
 
-    fn broken(&self, error: storage::Error) -> Error {
+    pub fn broken(&self, error: storage::Error) -> Error {
         Error::Storage {
             path: self.path.clone(),
             error,
@@ -398,18 +453,22 @@ impl Hosted {
         (group.0 % self.workers.len() as u64) as usize
     }
 
+    fn place(&self, group: GroupId) -> Place {
+        Place::new(&self.this, self.shard.clone(), self.raft(group))
+    }
+
     fn raft(&self, group: GroupId) -> RaftHandle {
         self.workers[self.worker_of(group)].handle()
     }
 
     /// The queue is bounded, but starting and stopping partitions must get through.
-    fn call(
+    pub fn call(
         &self,
         group: GroupId,
         call: impl FnOnce(&mut Worker<Submitter, Partition, NoPeers>) + Send + 'static,
     ) {
         let handle = self.raft(group);
-        let call = std::sync::Mutex::new(Some(call));
+        let call = Mutex::new(Some(call));
         let call = Arc::new(call);
         loop {
             let once = call.clone();
@@ -426,56 +485,13 @@ impl Hosted {
     }
 }
 
-impl Shared {
-    pub fn command(
-        &self,
-        command: Command,
-        ack: Ack,
-        answer: impl FnOnce(Result<Output, Failure<Refusal>>) + Send + 'static,
-    ) {
-        self.raft
-            .command(self.group, command, ack, Reply::new(answer));
-    }
-
-    /// Shows the partition's machine to `look`, on its worker's thread. Not called when the partition is gone by then.
-    pub fn look(
-        &self,
-        look: impl FnOnce(&Partition) + Send + 'static,
-    ) -> Result<(), Failure<Refusal>> {
-        let group = self.group;
-        let queued = self.raft.call(move |worker| {
-            if let Some(machine) = worker.machine(group) {
-                look(machine);
-            }
-        });
-        queued.map_err(|_| Failure::Overloaded)
-    }
-
-    /// Takes this replica offline when `error` says that its data is damaged. The others of its directory go on.
-    pub fn heed(&self, error: &storage::Error) {
-        if !error.is_damage() || self.damage.set(error.clone()).is_err() {
-            return;
-        }
-        if let Some(hosted) = self.hosted.upgrade() {
-            let (group, why) = (self.group, error.to_string());
-            hosted.call(group, move |worker| worker.take_offline(group, &why));
-        }
-    }
-
-    pub fn hosted(&self) -> Result<Arc<Hosted>, Error> {
-        self.hosted.upgrade().ok_or(Error::NoDirectory)
-    }
-
-    pub fn set_config(&self, config: TopicConfig) {
-        *self.config.write().expect(LOCK) = Arc::new(config.clone());
-        if let Some(hosted) = self.hosted.upgrade() {
-            let group = self.group;
-            hosted.call(group, move |worker| {
-                if let Some(machine) = worker.machine_mut(group) {
-                    machine.set_config(config);
-                }
-            });
-        }
+fn group_config(group: GroupId, applied: u64) -> GroupConfig {
+    GroupConfig {
+        group,
+        peer: SOLE_PEER,
+        applied,
+        membership_index: applied,
+        seed: group.0,
     }
 }
 

@@ -5,8 +5,9 @@
 //! what lies below when it has applied it.
 
 use super::LOCK;
-use super::hosted::{Hosted, Shared, fresh_salt};
+use super::hosted::{Hosted, fresh_salt};
 use super::pace::{Pace, RETENTION_FLOOR, SEALING_FLOOR};
+use super::shared::Shared;
 use crate::metadata;
 use crate::partition::cleaner::LastOfProducer;
 use crate::partition::compaction;
@@ -68,6 +69,8 @@ impl Default for HousekeepingOptions {
 pub(super) enum Request {
     /// Seals everything that is committed, answers when done.
     SealAll(Sender<()>),
+    /// Seals one run of a group, answers when that was tried.
+    Seal(GroupId, Sender<()>),
     /// One round of retention.
     Retention(Sender<()>),
     /// One round of log compaction.
@@ -99,6 +102,11 @@ impl Housekeeper {
             hurry,
             thread: Some(thread),
         })
+    }
+
+    /// For who waits in a way of his own.
+    pub fn requests(&self) -> Sender<Request> {
+        self.requests.clone()
     }
 
     /// Asks for a round of work and waits until it is done.
@@ -136,6 +144,12 @@ fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request
                     failed_at = Some(Instant::now());
                 }
                 pace.calm();
+                let _ = done.send(());
+            }
+            Ok(Request::Seal(group, done)) => {
+                if seal(host, vec![group], &mut pace).is_err() {
+                    failed_at = Some(Instant::now());
+                }
                 let _ = done.send(());
             }
             Ok(Request::Retention(done)) => {

@@ -14,7 +14,9 @@ mod handle;
 mod hosted;
 mod housekeeper;
 mod metadata_host;
+mod mover;
 mod pace;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -25,14 +27,15 @@ use crate::metadata;
 use crate::partition::TopicConfig;
 use crate::raft::ports::{GroupId, PeerId};
 use crate::raft::settings::Settings;
-use crate::storage::shard::ShardOptions;
+use crate::storage::shard::{Shard, ShardOptions};
 use crate::storage::stats::Stats;
-use crate::storage::{self, families};
+use crate::storage::{self, families, moving};
 use hosted::Hosted;
 use housekeeper::{Housekeeper, Request};
 use metadata_host::MetadataHost;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use mover::{Mover, Site};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -84,8 +87,9 @@ pub enum Error {
     MetadataFailed { path: String, reason: Arc<str> },
 }
 
-/// All partitions of this process.
+/// All partitions of this process. The mover ends before what it moves between.
 pub struct Engine {
+    mover: Mover,
     shards: Vec<OnlineShard>,
     handles: RwLock<BTreeMap<GroupId, Handle>>,
 }
@@ -107,6 +111,17 @@ pub struct Directory {
     pub queued_events: usize,
 }
 
+/// A replica on its way to another directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub group: GroupId,
+    pub to: String,
+    /// Bytes of its records there.
+    pub bytes: u64,
+    /// How many offsets of it are not there yet.
+    pub lag: i64,
+}
+
 /// Dropped in this order: first no more work is asked for, then what runs ends.
 struct OnlineShard {
     housekeeper: Housekeeper,
@@ -114,8 +129,17 @@ struct OnlineShard {
 }
 
 impl OnlineShard {
-    fn is_empty(&self) -> bool {
-        self.hosted.shard.group_ids().is_empty() && self.hosted.shard.damaged().is_empty()
+    fn spawn(hosted: Arc<Hosted>, options: &EngineOptions) -> Result<OnlineShard, Error> {
+        let name = format!("keep {}", hosted.path);
+        let housekeeper = Housekeeper::spawn(hosted.clone(), options.housekeeping.clone(), &name)
+            .map_err(|error| Error::Io {
+            path: hosted.path.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(OnlineShard {
+            housekeeper,
+            hosted,
+        })
     }
 }
 
@@ -127,29 +151,49 @@ impl Engine {
         options: &EngineOptions,
         config_of: &dyn Fn(GroupId) -> TopicConfig,
     ) -> Result<Engine, Error> {
-        let mut shards = Vec::new();
-        let mut handles = BTreeMap::new();
+        let mut opened: Vec<Arc<Hosted>> = Vec::new();
         let mut failed = None;
         // The directory of the metadata last: it may begin anew only where there is nothing yet.
         let mut paths: Vec<&PathBuf> = options.directories.iter().collect();
         paths.sort_by_key(|path| options.metadata_directory.as_ref() == Some(*path));
         for path in paths {
-            let is_empty = failed.is_none() && shards.iter().all(OnlineShard::is_empty);
-            match open_directory(path, options, is_empty, config_of) {
-                Ok((shard, started)) => {
-                    handles.extend(started);
-                    shards.push(shard);
-                }
+            let is_empty = failed.is_none() && opened.iter().all(|hosted| hosted.is_empty());
+            // What is found and said while it opens names the directory.
+            let opening = tracing::error_span!("directory", path = %path.display());
+            match opening.in_scope(|| Hosted::open(path, options, is_empty)) {
+                Ok(hosted) => opened.push(hosted),
                 Err(error) => {
                     tracing::error!(%error, "directory stays offline");
                     failed = Some(error);
                 }
             }
         }
-        if shards.is_empty() {
+        if opened.is_empty() {
             return Err(failed.unwrap_or(Error::NoDirectory));
         }
+        let asides = settle_moves(&mut opened, failed.is_none())?;
+        let mut handles = BTreeMap::new();
+        let mut shards = Vec::new();
+        for (hosted, aside) in opened.into_iter().zip(asides) {
+            let started = hosted.start_all(config_of, &aside);
+            match OnlineShard::spawn(hosted, options) {
+                Ok(shard) => {
+                    handles.extend(started);
+                    shards.push(shard);
+                }
+                Err(error) => tracing::error!(%error, "directory stays offline"),
+            }
+        }
+        let sites = shards.iter().map(|shard| Site {
+            hosted: shard.hosted.clone(),
+            housekeeper: shard.housekeeper.requests(),
+        });
+        let mover = Mover::spawn(sites.collect()).map_err(|error| Error::Io {
+            path: "thread that moves replicas".to_owned(),
+            reason: error.to_string(),
+        })?;
         Ok(Engine {
+            mover,
             shards,
             handles: RwLock::new(handles),
         })
@@ -216,13 +260,69 @@ impl Engine {
 
     /// Deletes a partition and gives its space back.
     pub fn delete(&self, group: GroupId) -> Result<(), Error> {
+        let _barred = self.mover.bar(group);
         let Some(handle) = self.handles.write().expect(LOCK).remove(&group) else {
             return Err(Error::Group {
                 group,
                 reason: "does not exist".to_owned(),
             });
         };
-        handle.shared.hosted()?.delete(group)
+        handle.shared.hosted()?.delete(group)?;
+        // A move that ended badly has left something elsewhere.
+        for OnlineShard { hosted, .. } in &self.shards {
+            if hosted.shard.arrived(group).is_some() {
+                let discarded = hosted.shard.discard(group);
+                discarded.map_err(|error| hosted.broken(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to move a partition to another directory, in the background; to the one that it is in ends what was begun.
+    pub fn move_to(&self, group: GroupId, directory: &str) -> Result<(), Error> {
+        let refused = |reason: &str| Error::Group {
+            group,
+            reason: reason.to_owned(),
+        };
+        let handle = self.partition(group);
+        let handle = handle.ok_or_else(|| refused("does not exist"))?;
+        let mut places = self.shards.iter();
+        let to = places.position(|shard| shard.hosted.path == directory);
+        let to = to.ok_or_else(|| refused("there is no such directory"))?;
+        let is_there = || Ok::<_, Error>(handle.shared.hosted()?.path == directory);
+        if is_there()? {
+            let _barred = self.mover.bar(group);
+            // It may just have left.
+            if is_there()? {
+                return Ok(());
+            }
+        }
+        self.mover.ask(group, to);
+        Ok(())
+    }
+
+    /// The partitions that are on their way to another directory; the one that is being copied first.
+    pub fn moves(&self) -> Vec<Move> {
+        let on_their_way = self.mover.list().into_iter();
+        on_their_way
+            .filter_map(|(group, to)| {
+                let positions = self.partition(group)?.positions();
+                let hosted = &self.shards[to].hosted;
+                let arrived = hosted.shard.arrived(group).unwrap_or_default();
+                let there = arrived.next.max(positions.log_start);
+                Some(Move {
+                    group,
+                    to: hosted.path.clone(),
+                    bytes: arrived.bytes,
+                    lag: (positions.log_end - there).max(0),
+                })
+            })
+            .collect()
+    }
+
+    /// Bytes of records that moves have copied since the start.
+    pub fn moved_bytes(&self) -> u64 {
+        self.mover.moved_bytes()
     }
 
     /// Changes what a partition knows of its topic, from its next append on.
@@ -284,31 +384,34 @@ impl Engine {
     }
 }
 
-type Started = (OnlineShard, Vec<(GroupId, Handle)>);
-
-fn open_directory(
-    path: &Path,
-    options: &EngineOptions,
-    others_are_empty: bool,
-    config_of: &dyn Fn(GroupId) -> TopicConfig,
-) -> Result<Started, Error> {
-    // What is found and said while it opens names the directory.
-    let opening = tracing::error_span!("directory", path = %path.display());
-    let hosted = opening.in_scope(|| Hosted::open(path, options, others_are_empty))?;
-    let handles = hosted.start_all(config_of);
-    let name = format!("keep {}", path.display());
-    let housekeeper = Housekeeper::spawn(hosted.clone(), options.housekeeping.clone(), &name)
-        .map_err(|error| Error::Io {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
-    Ok((
-        OnlineShard {
-            housekeeper,
-            hosted,
-        },
-        handles,
-    ))
+/// Finishes or undoes the moves that were interrupted, and says what must not run in each directory. One that cannot be read is
+/// left out.
+fn settle_moves(
+    opened: &mut Vec<Arc<Hosted>>,
+    mut all_open: bool,
+) -> Result<Vec<BTreeSet<GroupId>>, Error> {
+    loop {
+        let shards: Vec<&Shard> = opened.iter().map(|hosted| &*hosted.shard).collect();
+        match moving::settle(&shards, all_open) {
+            Ok(settled) => {
+                let mut asides = vec![BTreeSet::new(); opened.len()];
+                for aside in settled {
+                    let (path, group) = (&opened[aside.shard].path, aside.group);
+                    tracing::error!(path, %group, reason = aside.reason, "a replica stays offline here");
+                    asides[aside.shard].insert(group);
+                }
+                return Ok(asides);
+            }
+            Err((at, error)) => {
+                let error = opened.remove(at).broken(error);
+                tracing::error!(%error, "directory stays offline");
+                all_open = false;
+                if opened.is_empty() {
+                    return Err(error);
+                }
+            }
+        }
+    }
 }
 
 impl From<families::Error> for Error {

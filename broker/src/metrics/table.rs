@@ -153,6 +153,10 @@ metrics! {
         "Bytes written to column families, sealed and compacted runs with their index.",
     EXPIRED_BYTES: Counter "millrace_expired_bytes" ["directory"]
         "Bytes of records that retention dropped from column families.",
+    MOVES: Gauge "millrace_replica_moves" ["directory"]
+        "Replicas on their way to the directory from another one of this broker.",
+    MOVED_BYTES: Counter "millrace_replica_moved_bytes" []
+        "Bytes of records copied between directories of this broker.",
     RAFT_QUEUE: Gauge "millrace_raft_queued_events" ["directory"]
         "Events that wait for the threads that replicate partitions; a full queue answers producers that the broker is overloaded.",
     PROCESS_START: Gauge "process_start_time_seconds" []

@@ -141,6 +141,20 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         self.node.snap().is_some() || self.unsynced.iter().any(|ready| ready.snapshot.is_some())
     }
 
+    /// Whether everything that was asked of it is done and durable, and nothing of it is on its way to the log.
+    pub(super) fn is_idle(&self) -> bool {
+        let log = &self.node.raft.raft_log;
+        let owes_nothing = self.fault.is_none()
+            && self.proposal.is_none()
+            && self.pending_change.is_none()
+            && self.held_snapshot.is_none()
+            && self.unsynced.is_empty();
+        owes_nothing
+            && !self.node.has_ready()
+            && log.persisted == log.last_index()
+            && log.applied == log.committed
+    }
+
     /// Raft panics when a replica campaigns while a snapshot is staged but not restored (what it looks through for membership
     /// changes starts before the log), and when it wins at once, by its own vote, with entries that are not durable.
     pub(super) fn may_campaign(&self) -> bool {

@@ -131,6 +131,15 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         Some(group.into_parts())
     }
 
+    /// The same of a replica at which nothing is under way: all of its log is durable here, what is committed is applied, and nobody
+    /// waits for either. Nothing happens to one that is offline, or has more to do.
+    pub fn remove_idle(&mut self, group: GroupId) -> Option<(L::Log, S, Status)> {
+        let found = self.groups.get(group).filter(|group| group.is_idle())?;
+        let status = found.status();
+        let (log, machine) = self.remove(group)?;
+        Some((log, machine, status))
+    }
+
     pub fn contains(&self, group: GroupId) -> bool {
         self.groups.place(group).is_some()
     }

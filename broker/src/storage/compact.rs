@@ -40,7 +40,7 @@ impl Shard {
 
     /// Ingests `entries`, the compacted contents of `old`, and flips to them. Offsets stay; the new runs cover the same range.
     ///
-    /// Returns false when the group changed meanwhile (retention dropped a run, or the group is gone); nothing is changed then.
+    /// Returns false when the group changed meanwhile (retention dropped a run, or the group is gone, or about to go); nothing is changed then.
     pub fn replace_runs(
         &self,
         id: GroupId,
@@ -106,7 +106,7 @@ impl Shard {
         }
         let _rows = self.rows.lock().expect(LOCK);
         let mut sealed = group.sealed.lock().expect(LOCK);
-        if sealed.deleted || !old.iter().all(|run| sealed.runs.contains(run)) {
+        if sealed.deleted || sealed.held || !old.iter().all(|run| sealed.runs.contains(run)) {
             let (deleted, runs) = (sealed.deleted, sealed.runs.clone());
             drop(sealed);
             self.drop_unnamed(id, if deleted { &[] } else { &runs })?;

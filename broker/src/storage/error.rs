@@ -21,6 +21,8 @@ pub enum Error {
     UnknownGroup(GroupId),
     #[error("group {0} exists already in this directory")]
     GroupExists(GroupId),
+    #[error("group {0} is on its way to another directory")]
+    Moving(GroupId),
 }
 
 impl Error {
@@ -35,7 +37,8 @@ impl Error {
             | Error::Families(_)
             | Error::Version { .. }
             | Error::UnknownGroup(_)
-            | Error::GroupExists(_) => false,
+            | Error::GroupExists(_)
+            | Error::Moving(_) => false,
         }
     }
 
@@ -52,7 +55,8 @@ impl Error {
             Error::Group { .. }
             | Error::Row { .. }
             | Error::UnknownGroup(_)
-            | Error::GroupExists(_) => false,
+            | Error::GroupExists(_)
+            | Error::Moving(_) => false,
         }
     }
 }

@@ -100,6 +100,10 @@ impl Shard {
             super::shard::finish_deletion(&*self.families, id)?;
             return Err(Error::UnknownGroup(id));
         }
+        if sealed.held {
+            // Swept before the next one is made.
+            return Err(Error::Moving(id));
+        }
         self.families
             .put(&[(keys::run(id, &run), Some(run.encode()))])?;
         self.families.flush()?;

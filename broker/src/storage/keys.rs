@@ -6,6 +6,8 @@
 //! | rows | `g` group u64 | [`super::rows::GroupRow`] |
 //! | rows | `r` group u64, generation u32, base offset u64 | [`super::rows::Run`] |
 //! | rows | `x` group u64 | nothing: a group that is being deleted |
+//! | rows | `m` group u64 | [`super::rows::MoveId`]: a copy of a group that another directory holds, on its way in |
+//! | rows | `l` group u64 | [`super::rows::MoveId`]: a group that another directory is about to take over, or has |
 //! | rows | `v` | the format version of the whole shard |
 
 use super::families::{Family, PACKED_FAMILIES, RECORD_FAMILIES};
@@ -17,6 +19,8 @@ pub const FORMAT: &[u8] = b"v";
 const GROUP: u8 = b'g';
 const RUN: u8 = b'r';
 const DELETING: u8 = b'x';
+const ARRIVING: u8 = b'm';
+const LEAVING: u8 = b'l';
 
 pub fn group(group: GroupId) -> Vec<u8> {
     prefixed(GROUP, group)
@@ -38,6 +42,11 @@ pub fn runs() -> (Vec<u8>, Vec<u8>) {
     (vec![RUN], vec![RUN + 1])
 }
 
+/// All runs of one group.
+pub fn runs_of(group: GroupId) -> (Vec<u8>, Vec<u8>) {
+    (prefixed(RUN, group), prefixed(RUN, GroupId(group.0 + 1)))
+}
+
 pub fn deleting(group: GroupId) -> Vec<u8> {
     prefixed(DELETING, group)
 }
@@ -45,6 +54,22 @@ pub fn deleting(group: GroupId) -> Vec<u8> {
 /// All groups whose deletion has begun.
 pub fn all_deleting() -> (Vec<u8>, Vec<u8>) {
     (vec![DELETING], vec![DELETING + 1])
+}
+
+pub fn arriving(group: GroupId) -> Vec<u8> {
+    prefixed(ARRIVING, group)
+}
+
+pub fn all_arriving() -> (Vec<u8>, Vec<u8>) {
+    (vec![ARRIVING], vec![ARRIVING + 1])
+}
+
+pub fn leaving(group: GroupId) -> Vec<u8> {
+    prefixed(LEAVING, group)
+}
+
+pub fn all_leaving() -> (Vec<u8>, Vec<u8>) {
+    (vec![LEAVING], vec![LEAVING + 1])
 }
 
 pub fn record(group: GroupId, generation: u32, base: Offset) -> Vec<u8> {

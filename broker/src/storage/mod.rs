@@ -2,7 +2,8 @@
 //!
 //! [`shard`] is one directory: a [`log`] that all its groups share, [`families`] above it, and per group a [`group_log`]
 //! that `raft` reads. [`seal`] moves committed runs from log to family, [`read`] finds records in either, [`retention`] and
-//! [`compact`] give space back, [`import`] takes another replica's records, [`inspect`] looks on. [`writer`] gives a shard its threads; the simulation goes without.
+//! [`compact`] give space back, [`import`] takes another replica's records, [`moving`] another directory's replica,
+//! [`inspect`] looks on. [`writer`] gives a shard its threads; the simulation goes without.
 //!
 //! **Invariant:** nothing here decides what an offset means to a client; batches pass through as bytes.
 
@@ -18,6 +19,7 @@ pub mod import;
 pub mod inspect;
 pub mod keys;
 pub mod log;
+pub mod moving;
 mod placement;
 pub mod read;
 pub mod retention;

@@ -50,6 +50,10 @@ pub struct Run {
     pub packed: Option<u8>,
 }
 
+/// One try to move a replica between two directories: random, so that what another try left is never taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveId(pub u64);
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     #[error("row is damaged: its checksum does not match")]
@@ -153,6 +157,24 @@ impl Run {
             Err(RowError::Malformed)
         } else {
             Ok(run)
+        }
+    }
+}
+
+impl MoveId {
+    pub fn encode(self) -> Vec<u8> {
+        let mut out = BytesMut::with_capacity(13);
+        out.put_u8(VERSION);
+        out.put_u64(self.0);
+        seal(out)
+    }
+
+    pub fn decode(row: &[u8]) -> Result<MoveId, RowError> {
+        let mut row = open(row)?;
+        let id = get_u64(&mut row)?;
+        match row.is_empty() {
+            true => Ok(MoveId(id)),
+            false => Err(RowError::Malformed),
         }
     }
 }
@@ -261,6 +283,11 @@ mod tests {
         }
 
         #[test]
+        fn a_move_decodes_to_what_was_encoded(id: u64) {
+            prop_assert_eq!(MoveId::decode(&MoveId(id).encode()), Ok(MoveId(id)));
+        }
+
+        #[test]
         fn a_flipped_bit_is_refused(row in any_row(), at: prop::sample::Index) {
             let mut bytes = row.encode();
             let bit = at.index(bytes.len() * 8);
@@ -270,10 +297,10 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_are_refused_without_a_panic(bytes: Vec<u8>) {
-            let _ = (GroupRow::decode(&bytes), Run::decode(&bytes));
+            let _ = (GroupRow::decode(&bytes), Run::decode(&bytes), MoveId::decode(&bytes));
             let mut checked = bytes.clone();
             checked.extend(crc32c::crc32c(&bytes).to_be_bytes());
-            let _ = (GroupRow::decode(&checked), Run::decode(&checked));
+            let _ = (GroupRow::decode(&checked), Run::decode(&checked), MoveId::decode(&checked));
         }
     }
 }

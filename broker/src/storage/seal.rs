@@ -160,8 +160,9 @@ impl Shard {
     pub fn release(&self) -> Result<(), Error> {
         // Under the log's lock every written entry is known with its place, so none is overlooked.
         let mut log = self.log.lock().expect(LOCK);
-        let needed = self
-            .all_groups()
+        let mut groups = self.all_groups();
+        groups.extend(self.arriving_groups());
+        let needed = groups
             .iter()
             .filter_map(|group| group.oldest_needed())
             .map(|at| at.segment)
@@ -282,10 +283,11 @@ impl<'a> RowUpdate<'a> {
         }
     }
 
-    /// False when the group was deleted or has moved past this state: a snapshot was installed, or is staged and will be.
+    /// False when the group was deleted, another directory takes it over, or it has moved past this state: a snapshot was installed, or is staged and will be.
     fn collect(&self, row: &GroupRow, changes: &mut Vec<RowChange>) -> bool {
         let sealed = self.group.sealed.lock().expect(LOCK);
         if sealed.deleted
+            || sealed.held
             || row.truncated_index > row.applied
             // Taken of a replica that was deleted since, and made anew.
             || row.applied > self.group.log.last_index()

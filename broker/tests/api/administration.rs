@@ -1,4 +1,4 @@
-//! What administrators ask of a cluster: DescribeQuorum, features, elections, reassignments, directories, brokers.
+//! What administrators ask of a cluster: DescribeQuorum, features, elections, reassignments, brokers.
 
 use crate::rig::{Broker, Client, error, name, text};
 use millrace_broker::metadata::{Broker as Registered, Command};
@@ -6,17 +6,13 @@ use millrace_wire::ErrorCode;
 use millrace_wire::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
-use millrace_wire::messages::alter_replica_log_dirs_request::{
-    AlterReplicaLogDir, AlterReplicaLogDirTopic,
-};
 use millrace_wire::messages::describe_quorum_request::{PartitionData, TopicData};
 use millrace_wire::messages::elect_leaders_request::TopicPartitions;
 use millrace_wire::messages::update_features_request::FeatureUpdateKey;
 use millrace_wire::messages::{
-    AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest, ApiVersionsRequest, BrokerId,
-    ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, DescribeQuorumRequest,
-    ElectLeadersRequest, GroupId, ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
-    UpdateFeaturesRequest, Uuid,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, BrokerId, ConsumerGroupDescribeRequest,
+    ConsumerGroupHeartbeatRequest, DescribeQuorumRequest, ElectLeadersRequest, GroupId,
+    ListPartitionReassignmentsRequest, UnregisterBrokerRequest, UpdateFeaturesRequest, Uuid,
 };
 
 fn of_quorum(asked: &[(&str, &[i32])]) -> DescribeQuorumRequest {
@@ -462,51 +458,6 @@ async fn replicas_are_reassigned_to_where_they_are_only() {
         .ask(0, &ListPartitionReassignmentsRequest::default())
         .await;
     assert_eq!((listed.error_code, listed.topics.len()), (0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replica_stays_in_its_directory() {
-    let other = tempfile::tempdir().unwrap();
-    let first = tempfile::tempdir().unwrap();
-    let directories = format!(
-        "log.dirs={},{}",
-        first.path().display(),
-        other.path().display()
-    );
-    let broker = Broker::start(&[&directories]).await;
-    let mut client = broker.connect().await;
-    client.topic("t", 2, &[]).await;
-    let here = |index: i32| {
-        let hosting = broker.server.broker.replicas.hosting();
-        let topic = hosting.topic("t").unwrap().clone();
-        topic.partition(index).unwrap().directory().unwrap()
-    };
-    let paths = [
-        first.path().display().to_string(),
-        other.path().display().to_string(),
-    ];
-    let elsewhere = paths.iter().find(|path| **path != here(0)).unwrap();
-    let cases = [
-        (here(0), "t", 0, ErrorCode::None),
-        (elsewhere.clone(), "t", 0, ErrorCode::UnsupportedVersion),
-        ("/no/such".to_owned(), "t", 0, ErrorCode::LogDirNotFound),
-        (here(0), "t", 7, ErrorCode::UnknownTopicOrPartition),
-        (here(0), "no", 0, ErrorCode::UnknownTopicOrPartition),
-    ];
-    for version in 1..=2 {
-        for (path, topic, index, code) in &cases {
-            let asked = AlterReplicaLogDirTopic::default()
-                .with_name(name(topic))
-                .with_partitions(vec![*index]);
-            let directory = AlterReplicaLogDir::default()
-                .with_path(text(path))
-                .with_topics(vec![asked]);
-            let request = AlterReplicaLogDirsRequest::default().with_dirs(vec![directory]);
-            let response = client.ask(version, &request).await;
-            let result = &response.results[0].partitions[0];
-            assert_eq!(error(result.error_code), *code, "{path} {topic}-{index}");
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

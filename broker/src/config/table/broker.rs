@@ -1,6 +1,6 @@
 //! The broker itself: who it is, what it offers, how it is watched.
 
-use super::reasons::{LIVENESS, METRICS, NO_CLASSES, QUOTAS, UNSTABLE};
+use super::reasons::{LIVENESS, METRICS, MOVES, NO_CLASSES, QUOTAS, UNSTABLE};
 use super::settings;
 use crate::config::setting::Served::{Accepted, Refused, Served};
 use crate::config::setting::Valid::{Any, AtLeast, Items};
@@ -53,9 +53,9 @@ settings! {
         "Samples kept to compute the rate of replication.";
     "replication.quota.window.size.seconds", Int, "1", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
         "Length of each sample of the rate of replication.";
-    "alter.log.dirs.replication.quota.window.num", Int, "11", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
+    "alter.log.dirs.replication.quota.window.num", Int, "11", AtLeast(1), Low, ReadOnly, Accepted(MOVES),
         "Samples kept to compute the rate of moves between directories.";
-    "alter.log.dirs.replication.quota.window.size.seconds", Int, "1", AtLeast(1), Low, ReadOnly, Accepted(QUOTAS),
+    "alter.log.dirs.replication.quota.window.size.seconds", Int, "1", AtLeast(1), Low, ReadOnly, Accepted(MOVES),
         "Length of each sample of the rate of moves between directories.";
     "metric.reporters", List, "org.apache.kafka.common.metrics.JmxReporter", Any, Low, ClusterWide, Accepted(METRICS),
         "Classes that publish metrics.";

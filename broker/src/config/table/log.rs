@@ -1,6 +1,6 @@
 //! Where records are kept and for how long.
 
-use super::reasons::{CLEANER, SHARED_LOG, SYNCED, THREADS};
+use super::reasons::{CLEANER, MOVES, SHARED_LOG, SYNCED, THREADS};
 use super::settings;
 use crate::config::setting::Served::{Accepted, Refused, Served};
 use crate::config::setting::Valid::{Any, AtLeast, Between, BetweenOr, Items, OneOf, Within};
@@ -78,7 +78,7 @@ settings! {
         "How long after the start the first housekeeping runs.";
     "num.recovery.threads.per.data.dir", Int, "2", AtLeast(1), High, ClusterWide, Accepted(THREADS),
         "Threads that open and close each directory.";
-    "num.replica.alter.log.dirs.threads", Int, none, Any, High, ReadOnly, Accepted(THREADS),
+    "num.replica.alter.log.dirs.threads", Int, none, Any, High, ReadOnly, Accepted(MOVES),
         "Threads that move replicas between directories.";
     "log.cleaner.enable", Boolean, "true", Any, Medium, ReadOnly,
         Refused("compacted topics are always compacted; set cleanup.policy on the topic that is not to be"),

@@ -15,6 +15,8 @@ pub(super) const NO_TIERS: &str =
 pub(super) const PATTERNS: &str = "patterns are matched anew whenever topics have changed";
 pub(super) const PEERS: &str = "raft connects brokers to each other and decides when to try again";
 pub(super) const PURGATORY: &str = "a waiting request is forgotten as soon as it is answered";
+pub(super) const MOVES: &str =
+    "replicas move between directories one at a time, at twice the speed at which records come in";
 pub(super) const QUOTAS: &str = "replicas are not slowed down, only clients are";
 pub(super) const RAFT: &str = "records are replicated by raft, not by fetching";
 pub(super) const RETRIES: &str = "the coordinator is asked once, clients try again";

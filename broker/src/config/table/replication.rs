@@ -1,6 +1,6 @@
 //! Replication and elections.
 
-use super::reasons::{NO_CLASSES, QUOTAS, RAFT};
+use super::reasons::{MOVES, NO_CLASSES, QUOTAS, RAFT};
 use super::settings;
 use crate::config::setting::Served::{Accepted, Refused, Served};
 use crate::config::setting::Valid::{Any, AtLeast};
@@ -42,6 +42,6 @@ settings! {
         "Bytes a second a leader sends to throttled replicas.";
     "follower.replication.throttled.rate", Long, "9223372036854775807", AtLeast(0), Medium, DynamicOnly, Accepted(QUOTAS),
         "Bytes a second a throttled follower takes.";
-    "replica.alter.log.dirs.io.max.bytes.per.second", Long, "9223372036854775807", AtLeast(0), Medium, DynamicOnly, Accepted(QUOTAS),
+    "replica.alter.log.dirs.io.max.bytes.per.second", Long, "9223372036854775807", AtLeast(0), Medium, DynamicOnly, Accepted(MOVES),
         "Bytes a second a replica moves between directories.";
 }

@@ -65,6 +65,25 @@ fn nothing_is_acknowledged_before_it_is_persisted() {
 }
 
 #[test]
+fn a_replica_is_let_go_only_when_nothing_is_under_way() {
+    let (mut worker, disk) = broker(1);
+    let id = GroupId(1);
+    let answer = append(&mut worker, id, "a", ALL);
+    assert!(worker.remove_idle(id).is_none(), "it is yet to be proposed");
+    while worker.run_ready() {}
+    assert!(worker.remove_idle(id).is_none(), "it is yet to be synced");
+    let token = disk.sync_one().expect("submitted");
+    worker.persisted(token, Ok::<(), String>(()));
+    assert!(worker.remove_idle(id).is_none(), "it is yet to be applied");
+    while worker.run_ready() {}
+    assert_eq!(answer.get(), Some(Ok("a".to_owned())));
+    let (_, ledger, status) = worker.remove_idle(id).expect("all is done");
+    assert_eq!(ledger.commands(), ["a"]);
+    assert_eq!((status.applied, status.persisted), (3, 3));
+    assert!(!worker.contains(id) && worker.remove_idle(id).is_none());
+}
+
+#[test]
 fn commands_of_many_groups_become_one_batch() {
     let (mut worker, disk) = broker(50);
     let before = disk.batches();

@@ -49,6 +49,27 @@ impl GroupLog {
         })
     }
 
+    /// Everything above the truncation, in order.
+    pub(in crate::storage) fn tail_entries(&self) -> Result<Vec<Entry>, log::Error> {
+        let held: Vec<(u64, Held)> = {
+            let slots = &self.lock().slots;
+            let indexes = slots.truncated_index + 1..=slots.last_index();
+            let hold = |index| {
+                let held = slots.held(index);
+                (
+                    index,
+                    held.expect("an entry of the log is in memory until it is located"),
+                )
+            };
+            indexes.map(hold).collect()
+        };
+        let read = |(index, held)| match held {
+            Held::InMemory(entry) => Ok(entry),
+            Held::OnDisk(located) => self.read_entry(index, located),
+        };
+        held.into_iter().map(read).collect()
+    }
+
     pub(super) fn read_entry(&self, index: u64, located: Located) -> Result<Entry, log::Error> {
         self.shared
             .reader

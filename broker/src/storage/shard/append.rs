@@ -41,7 +41,11 @@ impl Shard {
             .collect()
     }
 
-    fn append_writes(&self, log: &mut SharedLog, writes: &[(&Group, &Write)]) -> Result<(), Error> {
+    pub(in crate::storage) fn append_writes(
+        &self,
+        log: &mut SharedLog,
+        writes: &[(&Group, &Write)],
+    ) -> Result<(), Error> {
         let mut records = Vec::with_capacity(writes.len());
         for (group, write) in writes {
             let group = group.log.id();

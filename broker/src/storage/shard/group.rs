@@ -29,6 +29,8 @@ pub(in crate::storage) struct Sealed {
     pub avoided: Vec<Family>,
     /// Set by deletion: nothing may be written any more.
     pub deleted: bool,
+    /// Another directory takes it over as it is: rows and runs stay as they are.
+    pub held: bool,
 }
 
 /// Where a group starts from after [`Shard::open`] or [`Shard::create`].
@@ -47,7 +49,12 @@ impl Sealed {
 }
 
 impl Group {
-    pub(super) fn new(log: GroupLog, row: GroupRow, runs: Vec<Run>, swept: bool) -> Group {
+    pub(in crate::storage) fn new(
+        log: GroupLog,
+        row: GroupRow,
+        runs: Vec<Run>,
+        swept: bool,
+    ) -> Group {
         Group {
             log,
             sealed: Mutex::new(Sealed {
@@ -56,6 +63,7 @@ impl Group {
                 swept,
                 avoided: Vec::new(),
                 deleted: false,
+                held: false,
             }),
         }
     }

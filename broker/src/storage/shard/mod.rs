@@ -22,6 +22,7 @@ use super::families::{Families, RowChange};
 use super::group_log::GroupLog;
 use super::keys;
 use super::log::{LogOptions, LogReader, SharedLog};
+use super::moving::Arrival;
 use super::stats::{Counters, Stats};
 use crate::raft::ports::{GroupId, PeerId};
 use group::first_row;
@@ -69,13 +70,15 @@ pub struct Shard {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) families: Arc<dyn Families>,
     pub(super) log: Mutex<SharedLog>,
-    reader: Arc<OnceLock<LogReader>>,
+    pub(super) reader: Arc<OnceLock<LogReader>>,
     pub(super) cache: TailCache,
-    groups: RwLock<BTreeMap<GroupId, Arc<Group>>>,
+    pub(super) groups: RwLock<BTreeMap<GroupId, Arc<Group>>>,
     /// Held while group rows change on disk and in memory. Taken after the log's lock, before a group's.
     pub(super) rows: Mutex<()>,
     /// Shared while a run is on its way into a family and its row, alone while a family begins anew. Taken before all others.
     pub(super) placing: RwLock<()>,
+    /// Copies of other directories' groups. Taken after the log's lock and that of the rows.
+    pub(super) arrivals: Mutex<BTreeMap<GroupId, Arrival>>,
     /// Groups whose rows or entries make no sense, and why.
     damaged: BTreeMap<GroupId, Error>,
     room: AtomicBool,
@@ -141,6 +144,7 @@ impl Shard {
             groups: RwLock::new(groups),
             rows: Mutex::new(()),
             placing: RwLock::new(()),
+            arrivals: Mutex::default(),
             damaged,
             room: AtomicBool::new(true),
             counters: Counters::default(),
@@ -211,6 +215,7 @@ impl Shard {
         let mut changes = vec![
             (keys::group(id), None),
             (keys::deleting(id), Some(Vec::new())),
+            (keys::leaving(id), None),
         ];
         changes.extend(sealed.runs.iter().map(|run| (keys::run(id, run), None)));
         self.families.put(&changes)?;

@@ -1,5 +1,7 @@
 //! The engine on real disks and real threads.
 
+mod moves;
+
 use super::{AppendError, Engine, EngineOptions, Handle};
 use crate::partition::config::CleanupPolicy;
 use crate::partition::{Mark, TopicConfig};
