@@ -270,7 +270,7 @@ impl Engine {
         handle.shared.hosted()?.delete(group)?;
         // A move that ended badly has left something elsewhere.
         for OnlineShard { hosted, .. } in &self.shards {
-            if hosted.shard.arrived(group).is_some() {
+            if hosted.shard.arrived(group).is_some() || hosted.shard.group(group).is_ok() {
                 let discarded = hosted.shard.discard(group);
                 discarded.map_err(|error| hosted.broken(error))?;
             }

@@ -111,6 +111,8 @@ impl Shard {
         let changes = [
             (keys::group(id), Some(row.encode())),
             (keys::arriving(id), None),
+            // Of an earlier move, should it be there: it would say that somebody else owns.
+            (keys::leaving(id), None),
         ];
         match self.families.put(&changes) {
             Ok(()) => {}

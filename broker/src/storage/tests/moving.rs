@@ -7,6 +7,7 @@ use crate::storage::ids::Offset;
 use crate::storage::keys;
 use crate::storage::moving::{Aside, Copied, Failed, settle};
 use crate::storage::rows::MoveId;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// The group that moves. The others stay where they are, and share everything with it.
@@ -382,4 +383,52 @@ fn a_group_that_two_directories_claim_runs_in_neither() {
     assert_eq!(found, [(0, group(MOVED)), (1, group(MOVED))]);
     assert!(pair.a.shard.group(group(MOVED)).is_ok());
     assert!(pair.b.shard.group(group(MOVED)).is_ok());
+}
+
+#[test]
+fn what_log_compaction_rewrites_during_a_move_is_what_arrives() {
+    let mut promised = Promised::default();
+    let pair = Pair::new();
+    for _ in 0..10 {
+        append(&pair.a, MOVED, 1000, &mut promised).expect("append");
+    }
+    pair.a.seal(&[MOVED]).expect("seal");
+    pair.a.seal(&[MOVED]).expect("seal the rest");
+    let id = group(MOVED);
+    pair.b.shard.arrive(id, MoveId(7)).expect("arrive");
+    copy_all(&pair.a, &pair.b).expect("copy");
+    let (runs, _) = pair.a.shard.sealed_runs(id).expect("runs");
+    let mut kept = Vec::new();
+    for run in &runs {
+        let keep = &mut |base: Offset, data: &[u8]| {
+            if base.0 % 4 == 0 {
+                kept.push((base, Bytes::copy_from_slice(data), base.0));
+            }
+            true
+        };
+        pair.a.shard.scan_run(id, run, keep).expect("scan");
+    }
+    let upto = runs.last().expect("a run").next;
+    let bases: Vec<i64> = kept.iter().map(|(base, ..)| base.0).collect();
+    assert!(
+        pair.a
+            .shard
+            .replace_runs(id, &runs, kept, upto)
+            .expect("compact")
+    );
+    copy_all(&pair.a, &pair.b).expect("copy");
+    pair.b
+        .shard
+        .take_over(&pair.a.shard, &pair.a.checkpoint(MOVED))
+        .expect("it is taken over");
+    pair.a.shard.delete(id).expect("delete");
+    let pair = pair.crash(1);
+    assert!(pair.settle().is_empty());
+    let (arrived, cleaned_to) = pair.b.shard.sealed_runs(id).expect("runs");
+    assert!(arrived.iter().all(|run| run.generation == 1), "{arrived:?}");
+    assert_eq!(cleaned_to, upto);
+    let read = pair.b.read(MOVED, Offset(0), upto, 1 << 20).expect("read");
+    let found: Vec<i64> = read.iter().map(|batch| batch.base_offset).collect();
+    assert_eq!(found, bases);
+    pair.b.check_every_row_is_named(MOVED);
 }
