@@ -352,7 +352,6 @@ fn compact(host: &Hosted, options: &HousekeepingOptions, pace: &mut Pace) {
         }
         let limits = compaction::Limits {
             now_ms,
-            log_start: shared.view.positions().log_start,
             last_stable: shared.view.positions().last_stable,
             buffer_bytes: options.cleaner_buffer_bytes,
             step_bytes: options.cleaner_step_bytes,

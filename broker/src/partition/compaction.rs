@@ -26,7 +26,6 @@ const BATCH_LIMIT_BYTES: usize = 128 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub now_ms: i64,
-    pub log_start: Offset,
     /// Nothing at or above it is looked at.
     pub last_stable: Offset,
     pub buffer_bytes: usize,

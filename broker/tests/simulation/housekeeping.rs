@@ -109,7 +109,6 @@ impl World {
         }
         let limits = Limits {
             now_ms,
-            log_start: positions.log_start,
             last_stable: positions.last_stable,
             buffer_bytes: 64 << 10,
             step_bytes: self.rng.random_range(1..=16 << 10),
