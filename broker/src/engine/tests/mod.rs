@@ -33,6 +33,17 @@ fn open(dirs: &[&Path]) -> Engine {
     Engine::open(&options(dirs), &|_| TopicConfig::default()).expect("the engine opens")
 }
 
+/// A new engine with one partition that leads.
+fn one(options: &EngineOptions, config: &TopicConfig) -> (Engine, Handle) {
+    let engine = Engine::open(options, &|_| config.clone()).expect("open");
+    let handle = engine
+        .create(&[(GroupId(1), config.clone())])
+        .expect("create")
+        .remove(0);
+    wait_until("a leader", || leads(&handle));
+    (engine, handle)
+}
+
 fn batch(key: &str, values: &[&str]) -> Bytes {
     let mut builder = BatchBuilder::new(BatchSettings::default());
     for value in values {
@@ -213,12 +224,7 @@ fn compaction_keeps_the_last_of_each_key_and_every_offset() {
         cleanup_policy: CleanupPolicy::Compact,
         ..TopicConfig::default()
     };
-    let engine = Engine::open(&options(&[dir.path()]), &|_| config.clone()).expect("open");
-    let handle = engine
-        .create(&[(GroupId(1), config.clone())])
-        .expect("create")
-        .remove(0);
-    wait_until("a leader", || leads(&handle));
+    let (engine, handle) = one(&options(&[dir.path()]), &config);
     for round in 0..10 {
         for key in ["a", "b", "c"] {
             append(&handle, batch(key, &[&format!("{key}{round}")])).expect("append");
@@ -254,12 +260,7 @@ fn a_partition_is_compacted_to_its_end_however_little_is_rewritten_at_once() {
     };
     let mut options = options(&[dir.path()]);
     options.housekeeping.cleaner_step_bytes = 1;
-    let engine = Engine::open(&options, &|_| config.clone()).expect("open");
-    let handle = engine
-        .create(&[(GroupId(1), config.clone())])
-        .expect("create")
-        .remove(0);
-    wait_until("a leader", || leads(&handle));
+    let (engine, handle) = one(&options, &config);
     let mut write = |round: usize| {
         for key in ["a", "b", "c"] {
             append(&handle, batch(key, &[&format!("{key}{round}")])).expect("append");
