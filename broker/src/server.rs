@@ -330,6 +330,8 @@ async fn register(
         id: config.node_id,
         endpoints,
         rack: config.broker_rack.clone(),
+        peer: None,
+        metadata_replica: engine::SOLE_PEER,
     };
     settle(metadata, Command::BeginFeatures).await?;
     settle(metadata, Command::RegisterBroker(broker)).await

@@ -115,10 +115,13 @@ mod tests {
                 id,
                 endpoints: Vec::new(),
                 rack: None,
+                peer: None,
+                metadata_replica: 1,
             };
             image.brokers.insert(id, broker.into());
         }
         let partition = Partition {
+            peers: vec![1],
             group: GroupId(1),
             replicas: vec![1],
             made: vec![1],

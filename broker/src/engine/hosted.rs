@@ -3,11 +3,12 @@
 use super::failure::MetadataFailure;
 use super::handle::Handle;
 use super::metadata_host::MetadataHost;
+use super::network::Wire;
 use super::shared::{Place, Shared};
-use super::{Directory, EngineOptions, Error, LOCK, SOLE_PEER};
+use super::{Directory, EngineOptions, Error, LOCK, Spec};
 use crate::metadata;
 use crate::partition::{Fault, Partition, TopicConfig};
-use crate::raft::ports::{GroupId, StateMachine as _, Transport};
+use crate::raft::ports::{GroupId, PeerId, StateMachine as _};
 use crate::raft::runtime::{self, Runtime, RuntimeSettings};
 use crate::raft::{GroupConfig, Role, Status, Worker};
 use crate::storage;
@@ -16,7 +17,7 @@ use crate::storage::families::rocks::RocksFamilies;
 use crate::storage::shard::Shard;
 use crate::storage::writer::{LogThread, Submitter};
 use bytes::Bytes;
-use raft::eraftpb::{ConfState, Message};
+use raft::eraftpb::ConfState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
@@ -27,23 +28,12 @@ use std::time::Duration;
 /// How long a directory waits for its worker to take or let go of a partition.
 const WORKER_PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) type RaftHandle = runtime::Handle<Submitter, Partition, NoPeers>;
-
-/// There is one broker: raft has nobody to talk to.
-pub(super) struct NoPeers;
-
-impl Transport for NoPeers {
-    fn send(&mut self, group: GroupId, messages: Vec<Message>) {
-        debug_assert!(
-            messages.is_empty(),
-            "group {group} has one voter, and messages for others: {messages:?}"
-        );
-    }
-}
+pub(super) type RaftWorker = Worker<Submitter, Partition, Wire>;
+pub(super) type RaftHandle = runtime::Handle<Submitter, Partition, Wire>;
 
 pub(super) struct Hosted {
     pub path: String,
-    workers: Vec<Runtime<Submitter, Partition, NoPeers>>,
+    workers: Vec<Runtime<Submitter, Partition, Wire>>,
     /// In the directory that holds the metadata group.
     pub metadata: Option<MetadataHost>,
     pub log_thread: LogThread,
@@ -149,11 +139,12 @@ impl Hosted {
                 ..Default::default()
             };
             let (settings, submitters) = (options.raft.clone(), log_thread.submitters());
+            let wire = Wire::of_partitions(options);
             let make = move |handle: RaftHandle| {
                 let submitter = submitters.submitter(Arc::new(move |token, result| {
                     handle.persisted(token, result)
                 }));
-                Worker::new(settings, submitter, NoPeers)
+                Worker::new(settings, submitter, wire)
             };
             workers.push(Runtime::spawn(&runtime, make, |_, _| ()).map_err(io)?);
         }
@@ -183,56 +174,37 @@ impl Hosted {
         }))
     }
 
-    /// Starts everything found in the directory but for what is `aside`; what cannot be started is reported and stays offline.
-    pub fn start_all(
-        &self,
-        config_of: &dyn Fn(GroupId) -> TopicConfig,
-        aside: &BTreeSet<GroupId>,
-    ) -> Vec<(GroupId, Handle)> {
-        let new = self
-            .shard
-            .group_ids()
-            .into_iter()
-            .filter(|group| *group != metadata::GROUP && !aside.contains(group))
-            .map(|group| (group, config_of(group)))
-            .collect();
-        let started = self
-            .start(new)
-            .into_iter()
-            .filter_map(|(group, started)| match started {
-                Ok(handle) => Some((group, handle)),
-                Err(error) => {
-                    tracing::error!(%group, %error, "partition stays offline");
-                    None
-                }
-            });
-        started.collect()
+    /// The partitions that are found in the directory, but for what is `aside`.
+    pub fn found(&self, aside: &BTreeSet<GroupId>) -> Vec<GroupId> {
+        let mut found = self.shard.group_ids();
+        found.retain(|group| *group != metadata::GROUP && !aside.contains(group));
+        found
     }
 
-    pub fn create(&self, new: Vec<(GroupId, TopicConfig)>) -> Result<Vec<Handle>, Error> {
-        let groups: Vec<_> = new
-            .iter()
-            .map(|(group, _)| (*group, vec![SOLE_PEER]))
-            .collect();
-        self.shard
-            .create(&groups)
-            .map_err(|error| self.broken(error))?;
-        self.start(new)
-            .into_iter()
-            .map(|(_, started)| started)
-            .collect()
+    /// Makes replicas on disk; they are not started.
+    pub fn make(&self, new: &[(GroupId, Vec<PeerId>)]) -> Result<(), Error> {
+        let made = self.shard.create(new);
+        made.map_err(|error| self.broken(error))
     }
 
-    fn start(&self, new: Vec<(GroupId, TopicConfig)>) -> Vec<(GroupId, Result<Handle, Error>)> {
+    /// Starts replicas that are in this directory.
+    pub fn start(&self, new: Vec<(GroupId, Spec)>) -> Vec<(GroupId, Result<Handle, Error>)> {
         let (sender, receiver) = channel();
         let mut views = BTreeMap::new();
         let mut failed = Vec::new();
-        for (group, config) in new {
-            match self.load(group, config) {
+        for (group, spec) in new {
+            let Spec {
+                peer,
+                members,
+                config,
+            } = spec;
+            match self.load(group, peer, config) {
                 Ok((machine, group_config, log)) => {
-                    views.insert(group, (machine.view(), machine.config().clone()));
+                    let seen = (machine.view(), machine.config().clone(), peer);
+                    views.insert(group, (seen, members.clone()));
                     let sender = sender.clone();
-                    let add = move |worker: &mut Worker<Submitter, Partition, NoPeers>| {
+                    let add = move |worker: &mut RaftWorker| {
+                        worker.transport().set_route(group, &members);
                         let added = worker.add(&group_config, log, machine);
                         let _ = sender.send((group, added.map_err(|error| error.to_string())));
                     };
@@ -245,7 +217,7 @@ impl Hosted {
         let mut started = failed;
         let mut partitions = self.partitions.write().expect(LOCK);
         while let Ok((group, added)) = receiver.recv_timeout(WORKER_PATIENCE) {
-            let Some((view, config)) = views.remove(&group) else {
+            let Some(((view, config, peer), members)) = views.remove(&group) else {
                 continue;
             };
             started.push((
@@ -258,6 +230,7 @@ impl Hosted {
                             view,
                             config,
                             self.max_entry_bytes,
+                            (peer, members),
                             self.place(group),
                         ));
                         partitions.insert(group, shared.clone());
@@ -281,6 +254,7 @@ impl Hosted {
     fn load(
         &self,
         group: GroupId,
+        peer: PeerId,
         config: TopicConfig,
     ) -> Result<(Partition, GroupConfig, storage::GroupLog), Error> {
         let start = self
@@ -296,7 +270,7 @@ impl Hosted {
                 })?,
         };
         let applied = start.applied;
-        Ok((machine, group_config(group, applied), start.log))
+        Ok((machine, group_config(group, peer, applied), start.log))
     }
 
     pub fn delete(&self, group: GroupId) -> Result<(), Error> {
@@ -304,6 +278,7 @@ impl Hosted {
         let (sender, receiver) = channel();
         self.call(group, move |worker| {
             drop(worker.remove(group));
+            worker.transport().forget(group);
             let _ = sender.send(());
         });
         receiver
@@ -328,6 +303,7 @@ impl Hosted {
             let is_given_up = is_given_up.lock().expect(LOCK);
             let released = (!*is_given_up).then(|| worker.remove_idle(group)).flatten();
             if let Some((log, machine, status)) = released {
+                worker.transport().forget(group);
                 let _ = sender.send(Released {
                     log,
                     machine,
@@ -349,9 +325,11 @@ impl Hosted {
         applied: u64,
     ) -> Result<(), Error> {
         let group = shared.group;
-        let config = group_config(group, applied);
+        let config = group_config(group, shared.peer, applied);
         let (sender, receiver) = channel();
+        let members = shared.members();
         self.call(group, move |worker| {
+            worker.transport().set_route(group, &members);
             let added = worker.add(&config, log, machine);
             let _ = sender.send(added.map_err(|error| error.to_string()));
         });
@@ -462,11 +440,7 @@ impl Hosted {
     }
 
     /// The queue is bounded, but starting and stopping partitions must get through.
-    pub fn call(
-        &self,
-        group: GroupId,
-        call: impl FnOnce(&mut Worker<Submitter, Partition, NoPeers>) + Send + 'static,
-    ) {
+    pub fn call(&self, group: GroupId, call: impl FnOnce(&mut RaftWorker) + Send + 'static) {
         let handle = self.raft(group);
         let call = Mutex::new(Some(call));
         let call = Arc::new(call);
@@ -485,10 +459,10 @@ impl Hosted {
     }
 }
 
-fn group_config(group: GroupId, applied: u64) -> GroupConfig {
+fn group_config(group: GroupId, peer: PeerId, applied: u64) -> GroupConfig {
     GroupConfig {
         group,
-        peer: SOLE_PEER,
+        peer,
         applied,
         membership_index: applied,
         seed: group.0,

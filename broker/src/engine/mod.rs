@@ -15,6 +15,7 @@ mod hosted;
 mod housekeeper;
 mod metadata_host;
 mod mover;
+mod network;
 mod pace;
 mod shared;
 #[cfg(test)]
@@ -22,11 +23,13 @@ mod tests;
 
 pub use handle::{AppendError, Handle, ReadError};
 pub use housekeeper::HousekeepingOptions;
+pub use network::{Courier, Network, Nobody, SharedNetwork};
 
-use crate::metadata;
+use crate::metadata::{self, BrokerId};
 use crate::partition::TopicConfig;
-use crate::raft::ports::{GroupId, PeerId};
+use crate::raft::ports::{GroupId, LogStore, PeerId, StateMachine, Transport};
 use crate::raft::settings::Settings;
+use crate::raft::{ChangeRefusal, Reply, Worker};
 use crate::storage::shard::{Shard, ShardOptions};
 use crate::storage::stats::Stats;
 use crate::storage::{self, families, moving};
@@ -34,13 +37,15 @@ use hosted::Hosted;
 use housekeeper::{Housekeeper, Request};
 use metadata_host::MetadataHost;
 use mover::{Mover, Site};
+use raft::SnapshotStatus;
+use raft::eraftpb::{ConfChangeV2, ConfState, Message};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-/// The id of this process's replicas while there is one broker: each group has one voter.
-const SOLE_PEER: PeerId = 1;
+/// What a replica is called in a group that has no other, and was made by itself.
+pub const SOLE_PEER: PeerId = 1;
 
 const LOCK: &str = "no holder of this lock panics";
 
@@ -50,6 +55,11 @@ pub struct EngineOptions {
     pub directories: Vec<PathBuf>,
     /// `metadata.log.dir`: the one of them that holds the metadata group, if this process has a replica of it.
     pub metadata_directory: Option<PathBuf>,
+    /// What that replica is called.
+    pub metadata_peer: PeerId,
+    /// Whether a directory without metadata begins a cluster by itself. Else it waits for [`Engine::found_metadata`].
+    pub founds_metadata: bool,
+    pub network: SharedNetwork,
     pub shard: ShardOptions,
     /// Raft workers of each directory.
     pub workers: usize,
@@ -64,11 +74,58 @@ impl EngineOptions {
         EngineOptions {
             directories,
             metadata_directory: None,
+            metadata_peer: SOLE_PEER,
+            founds_metadata: true,
+            network: SharedNetwork(Arc::new(Nobody)),
             shard: ShardOptions::default(),
             workers: 1,
             raft: Settings::default(),
             tick: Duration::from_millis(100),
             housekeeping: HousekeepingOptions::default(),
+        }
+    }
+}
+
+/// What a raft worker is told of one of its groups.
+enum Call {
+    Transfer(PeerId),
+    Campaign,
+    LeaderLost(PeerId),
+    SnapshotSent(PeerId, SnapshotStatus),
+}
+
+impl Call {
+    fn make<L: LogStore, S: StateMachine, T: Transport>(
+        self,
+        group: GroupId,
+        worker: &mut Worker<L, S, T>,
+    ) {
+        match self {
+            Call::Transfer(to) => worker.transfer_leader(group, to),
+            Call::Campaign => worker.campaign(group),
+            Call::LeaderLost(leader) => worker.leader_lost(group, leader),
+            Call::SnapshotSent(peer, status) => worker.report_snapshot(group, peer, status),
+        }
+    }
+}
+
+/// What the engine must be told of a replica to run it.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Which of `members` it is.
+    pub peer: PeerId,
+    /// The replicas of its group, and the brokers that they are on.
+    pub members: Vec<(PeerId, BrokerId)>,
+    pub config: TopicConfig,
+}
+
+impl Spec {
+    /// A partition that has no other replica.
+    pub fn alone(config: TopicConfig) -> Spec {
+        Spec {
+            peer: SOLE_PEER,
+            members: Vec::new(),
+            config,
         }
     }
 }
@@ -92,6 +149,8 @@ pub struct Engine {
     mover: Mover,
     shards: Vec<OnlineShard>,
     handles: RwLock<BTreeMap<GroupId, Handle>>,
+    /// What is on disk, and was not started: who has it is yet to be learned, or could not be.
+    dormant: RwLock<BTreeMap<GroupId, Arc<Hosted>>>,
 }
 
 /// An open directory at one moment.
@@ -144,13 +203,27 @@ impl OnlineShard {
 }
 
 impl Engine {
-    /// Opens all directories and starts every partition found there. `config_of` is asked for each.
-    ///
-    /// A directory that cannot be opened is reported and left out; it is an error only when none is left.
+    /// Opens all directories and starts every partition found there, as one that has no other replica. `config_of` is asked
+    /// for each.
     pub fn open(
         options: &EngineOptions,
         config_of: &dyn Fn(GroupId) -> TopicConfig,
     ) -> Result<Engine, Error> {
+        let engine = Engine::open_dormant(options)?;
+        let found: Vec<GroupId> = engine.dormant();
+        let alone = found.into_iter().map(|id| (id, Spec::alone(config_of(id))));
+        for (group, started) in engine.start(alone.collect()) {
+            if let Err(error) = started {
+                tracing::error!(%group, %error, "partition stays offline");
+            }
+        }
+        Ok(engine)
+    }
+
+    /// Opens all directories, and starts none of the partitions found there.
+    ///
+    /// A directory that cannot be opened is reported and left out; it is an error only when none is left.
+    pub fn open_dormant(options: &EngineOptions) -> Result<Engine, Error> {
         let mut opened: Vec<Arc<Hosted>> = Vec::new();
         let mut failed = None;
         // The directory of the metadata last: it may begin anew only where there is nothing yet.
@@ -172,13 +245,13 @@ impl Engine {
             return Err(failed.unwrap_or(Error::NoDirectory));
         }
         let asides = settle_moves(&mut opened, failed.is_none())?;
-        let mut handles = BTreeMap::new();
+        let mut dormant = BTreeMap::new();
         let mut shards = Vec::new();
         for (hosted, aside) in opened.into_iter().zip(asides) {
-            let started = hosted.start_all(config_of, &aside);
-            match OnlineShard::spawn(hosted, options) {
+            let found = hosted.found(&aside);
+            match OnlineShard::spawn(hosted.clone(), options) {
                 Ok(shard) => {
-                    handles.extend(started);
+                    dormant.extend(found.into_iter().map(|group| (group, hosted.clone())));
                     shards.push(shard);
                 }
                 Err(error) => tracing::error!(%error, "directory stays offline"),
@@ -195,34 +268,190 @@ impl Engine {
         Ok(Engine {
             mover,
             shards,
-            handles: RwLock::new(handles),
+            handles: RwLock::default(),
+            dormant: RwLock::new(dormant),
         })
     }
 
-    /// Makes partitions, each in the directory that holds the fewest; they exist on disk on return.
+    /// Makes and starts partitions that have no other replica.
     pub fn create(&self, new: &[(GroupId, TopicConfig)]) -> Result<Vec<Handle>, Error> {
-        let mut by_shard: Vec<Vec<(GroupId, TopicConfig)>> = vec![Vec::new(); self.shards.len()];
+        let groups: Vec<_> = new
+            .iter()
+            .map(|(group, _)| (*group, vec![SOLE_PEER]))
+            .collect();
+        self.make(&groups)?;
+        let alone = new.iter().cloned();
+        let alone = alone.map(|(group, config)| (group, Spec::alone(config)));
+        let started = self.start(alone.collect());
+        started.into_iter().map(|(_, started)| started).collect()
+    }
+
+    /// Makes replicas, each in the directory that holds the fewest; they exist on disk on return, and take no part yet. The peers
+    /// are the voters of a new group; a replica that joins others, and learns from them who they are, has none.
+    pub fn make(&self, new: &[(GroupId, Vec<PeerId>)]) -> Result<(), Error> {
+        let mut by_shard: Vec<Vec<(GroupId, Vec<PeerId>)>> = vec![Vec::new(); self.shards.len()];
         let mut sizes: Vec<usize> = self
             .shards
             .iter()
             .map(|shard| shard.hosted.shard.group_ids().len())
             .collect();
-        for (group, config) in new {
+        for (group, voters) in new {
             let (at, _) = sizes
                 .iter()
                 .enumerate()
                 .min_by_key(|(_, size)| **size)
                 .ok_or(Error::NoDirectory)?;
             sizes[at] += 1;
-            by_shard[at].push((*group, config.clone()));
+            by_shard[at].push((*group, voters.clone()));
         }
-        let mut made = Vec::new();
         for (shard, new) in self.shards.iter().zip(by_shard) {
-            made.extend(shard.hosted.create(new)?);
+            if new.is_empty() {
+                continue;
+            }
+            shard.hosted.make(&new)?;
+            let made = new.iter().map(|(group, _)| (*group, shard.hosted.clone()));
+            self.dormant.write().expect(LOCK).extend(made);
+        }
+        Ok(())
+    }
+
+    /// What is on disk and takes no part.
+    pub fn dormant(&self) -> Vec<GroupId> {
+        let dormant = self.dormant.read().expect(LOCK);
+        dormant.keys().copied().collect()
+    }
+
+    pub fn is_dormant(&self, group: GroupId) -> bool {
+        self.dormant.read().expect(LOCK).contains_key(&group)
+    }
+
+    /// Lets replicas that are on disk take part.
+    pub fn start(&self, specs: Vec<(GroupId, Spec)>) -> Vec<(GroupId, Result<Handle, Error>)> {
+        let mut started = Vec::new();
+        let mut by_shard: Vec<Vec<(GroupId, Spec)>> = vec![Vec::new(); self.shards.len()];
+        {
+            let dormant = self.dormant.read().expect(LOCK);
+            for (group, spec) in specs {
+                let hosted = dormant.get(&group);
+                let at = hosted.and_then(|hosted| {
+                    let mut shards = self.shards.iter();
+                    shards.position(|shard| Arc::ptr_eq(&shard.hosted, hosted))
+                });
+                match at {
+                    Some(at) => by_shard[at].push((group, spec)),
+                    None => started.push((
+                        group,
+                        Err(Error::Group {
+                            group,
+                            reason: "is not here, or runs already".to_owned(),
+                        }),
+                    )),
+                }
+            }
+        }
+        for (shard, specs) in self.shards.iter().zip(by_shard) {
+            if !specs.is_empty() {
+                started.extend(shard.hosted.start(specs));
+            }
         }
         let mut handles = self.handles.write().expect(LOCK);
-        handles.extend(made.iter().map(|handle| (handle.group(), handle.clone())));
-        Ok(made)
+        let mut dormant = self.dormant.write().expect(LOCK);
+        for (group, handle) in &started {
+            if let Ok(handle) = handle {
+                dormant.remove(group);
+                handles.insert(*group, handle.clone());
+            }
+        }
+        drop((handles, dormant));
+        started
+    }
+
+    /// The replicas of a partition are these from now on.
+    pub fn set_members(&self, group: GroupId, members: Vec<(PeerId, BrokerId)>) {
+        if let Some(handle) = self.partition(group)
+            && *handle.shared.members() != *members
+        {
+            handle.shared.set_members(members);
+        }
+    }
+
+    /// Hands a replica here what another one says. What cannot be delivered is lost, as it might be on the way.
+    pub fn deliver(&self, group: GroupId, message: Message) {
+        if group == metadata::GROUP {
+            if let Some((_, host)) = self.metadata_host() {
+                host.deliver(message);
+            }
+        } else if let Some(handle) = self.handles.read().expect(LOCK).get(&group) {
+            handle.shared.deliver(message);
+        }
+    }
+
+    /// Makes the metadata's replica here, of a cluster of these first voters; or of one that is there already, and lets it in:
+    /// then there are none.
+    pub fn found_metadata(&self, voters: &[PeerId]) -> Result<(), Error> {
+        let (_, host) = self.metadata_host().ok_or(Error::NoDirectory)?;
+        host.found(voters)
+    }
+
+    /// Whether there is a replica of the metadata here.
+    pub fn has_metadata(&self) -> bool {
+        self.metadata_host()
+            .is_some_and(|(_, host)| host.is_founded())
+    }
+
+    /// Where the metadata's replicas are.
+    pub fn set_metadata_members(&self, members: Vec<(PeerId, BrokerId)>) {
+        if let Some((_, host)) = self.metadata_host() {
+            host.call(move |worker| worker.transport().set_route(metadata::GROUP, &members));
+        }
+    }
+
+    /// Changes who has a replica of the metadata, if this broker's leads.
+    pub fn change_metadata_members(
+        &self,
+        change: ConfChangeV2,
+        reply: Reply<ConfState, ChangeRefusal>,
+    ) {
+        if let Some((_, host)) = self.metadata_host() {
+            host.call(move |worker| worker.change_membership(metadata::GROUP, &change, reply));
+        }
+    }
+
+    /// Hands the leadership of a group over, if this broker has it.
+    pub fn transfer(&self, group: GroupId, to: PeerId) {
+        self.call(group, Call::Transfer(to));
+    }
+
+    /// Stands for election now.
+    pub fn campaign(&self, group: GroupId) {
+        self.call(group, Call::Campaign);
+    }
+
+    /// The broker that a group's leader was on is gone.
+    pub fn leader_lost(&self, group: GroupId, leader: PeerId) {
+        self.call(group, Call::LeaderLost(leader));
+    }
+
+    /// What was sent to a replica on its way to `peer` as a snapshot has arrived there, or has not.
+    pub fn snapshot_sent(&self, group: GroupId, peer: PeerId, delivered: bool) {
+        let status = match delivered {
+            true => SnapshotStatus::Finish,
+            false => SnapshotStatus::Failure,
+        };
+        self.call(group, Call::SnapshotSent(peer, status));
+    }
+
+    fn call(&self, group: GroupId, call: Call) {
+        if group == metadata::GROUP {
+            if let Some((_, host)) = self.metadata_host() {
+                host.call(move |worker| call.make(group, worker));
+            }
+        } else if let Some(handle) = self.partition(group) {
+            let queued = handle.shared.call(move |worker| call.make(group, worker));
+            if queued.is_err() {
+                tracing::debug!(%group, "a raft worker has too much to do for an order");
+            }
+        }
     }
 
     /// The cluster's metadata, when its directory is online.
@@ -261,13 +490,18 @@ impl Engine {
     /// Deletes a partition and gives its space back.
     pub fn delete(&self, group: GroupId) -> Result<(), Error> {
         let _barred = self.mover.bar(group);
-        let Some(handle) = self.handles.write().expect(LOCK).remove(&group) else {
-            return Err(Error::Group {
-                group,
-                reason: "does not exist".to_owned(),
-            });
-        };
-        handle.shared.hosted()?.delete(group)?;
+        let handle = self.handles.write().expect(LOCK).remove(&group);
+        let dormant = self.dormant.write().expect(LOCK).remove(&group);
+        match (handle, dormant) {
+            (Some(handle), _) => handle.shared.hosted()?.delete(group)?,
+            (None, Some(hosted)) => hosted.delete(group)?,
+            (None, None) => {
+                return Err(Error::Group {
+                    group,
+                    reason: "does not exist".to_owned(),
+                });
+            }
+        }
         // A move that ended badly has left something elsewhere.
         for OnlineShard { hosted, .. } in &self.shards {
             if hosted.shard.arrived(group).is_some() || hosted.shard.group(group).is_ok() {

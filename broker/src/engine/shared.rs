@@ -1,12 +1,15 @@
 //! What the handles of one partition share, and where it is: that changes when the partition moves to another directory.
 
-use super::hosted::{Hosted, RaftHandle};
+use super::hosted::{Hosted, RaftHandle, RaftWorker};
 use super::{Error, LOCK};
+use crate::metadata::BrokerId;
 use crate::partition::{Command, Output, Partition, PartitionView, Refusal, TopicConfig};
-use crate::raft::ports::{Ack, GroupId};
+use crate::raft::ports::{Ack, GroupId, PeerId};
+use crate::raft::runtime::QueueFull;
 use crate::raft::{Failure, Reply};
 use crate::storage;
 use crate::storage::shard::Shard;
+use raft::eraftpb::Message;
 use std::sync::{Arc, OnceLock, RwLock, Weak};
 
 pub(super) struct Shared {
@@ -14,6 +17,10 @@ pub(super) struct Shared {
     pub view: PartitionView,
     pub config: RwLock<Arc<TopicConfig>>,
     pub max_entry_bytes: usize,
+    /// Which of the group's replicas this one is.
+    pub peer: PeerId,
+    /// Each replica, and the broker that it is on.
+    members: RwLock<Arc<[(PeerId, BrokerId)]>>,
     /// What was found damaged, once something was.
     pub damage: OnceLock<storage::Error>,
     place: RwLock<Arc<Place>>,
@@ -48,6 +55,7 @@ impl Shared {
         view: PartitionView,
         config: TopicConfig,
         max_entry_bytes: usize,
+        (peer, members): (PeerId, Vec<(PeerId, BrokerId)>),
         place: Place,
     ) -> Shared {
         Shared {
@@ -55,9 +63,40 @@ impl Shared {
             view,
             config: RwLock::new(Arc::new(config)),
             max_entry_bytes,
+            peer,
+            members: RwLock::new(members.into()),
             damage: OnceLock::new(),
             place: RwLock::new(Arc::new(place)),
         }
+    }
+
+    pub fn members(&self) -> Arc<[(PeerId, BrokerId)]> {
+        self.members.read().expect(LOCK).clone()
+    }
+
+    /// The replicas of the group have changed.
+    pub fn set_members(&self, members: Vec<(PeerId, BrokerId)>) {
+        let members: Arc<[_]> = members.into();
+        *self.members.write().expect(LOCK) = members.clone();
+        if let Ok(hosted) = self.hosted() {
+            let group = self.group;
+            hosted.call(group, move |worker| {
+                worker.transport().set_route(group, &members);
+            });
+        }
+    }
+
+    /// Hands the replica what another one says; lost when its worker has too much to do, as it might be on the way.
+    pub fn deliver(&self, message: Message) {
+        let _ = self.place().raft.message(self.group, message);
+    }
+
+    /// Lets the replica's worker do something, unless that has too much to do.
+    pub fn call(
+        &self,
+        call: impl FnOnce(&mut RaftWorker) + Send + 'static,
+    ) -> Result<(), QueueFull> {
+        self.place().raft.call(call)
     }
 
     pub fn place(&self) -> Arc<Place> {

@@ -56,6 +56,12 @@ pub struct BrokerRecord {
     pub endpoints: Vec<EndpointRecord>,
     #[prost(string, optional, tag = "3")]
     pub rack: Option<String>,
+    /// Where other brokers reach it; none of a broker that is alone.
+    #[prost(message, optional, tag = "4")]
+    pub peer: Option<EndpointRecord>,
+    /// The raft peer that its replica of the metadata is.
+    #[prost(uint64, tag = "5")]
+    pub metadata_replica: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -91,6 +97,9 @@ pub struct PartitionRecord {
     pub replicas: Vec<BrokerId>,
     #[prost(int32, repeated, tag = "3")]
     pub made: Vec<BrokerId>,
+    /// The raft peer that each of `replicas` is. Where an earlier release placed it: 1 and so on.
+    #[prost(uint64, repeated, tag = "4")]
+    pub peers: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

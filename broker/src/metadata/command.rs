@@ -4,11 +4,12 @@ use super::features::FeatureUpdate;
 use super::image::{Broker, Resource, Topic};
 use super::quotas::QuotaAlteration;
 use super::{BrokerId, placement};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// A broker says where it can be reached. Saying the same again changes nothing.
     RegisterBroker(Broker),
@@ -44,7 +45,7 @@ pub enum Command {
     ChangeQuotas(Vec<QuotaAlteration>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewTopic {
     pub name: String,
     /// Drawn by who asks: the metadata itself draws nothing at random.
@@ -55,7 +56,7 @@ pub struct NewTopic {
 }
 
 /// Who decides where the replicas are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Placement {
     /// The metadata does, starting at the broker that `seed` chooses.
     Automatic { replicas: u16, seed: u64 },
@@ -63,7 +64,7 @@ pub enum Placement {
     Manual(Vec<Vec<BrokerId>>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Output {
     Done,
     Topic(Arc<Topic>),
@@ -71,7 +72,7 @@ pub enum Output {
     ProducerIds(i64),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     #[error("this replica does not lead in term {term}")]
     NotLeader { term: u64 },

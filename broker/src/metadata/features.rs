@@ -2,6 +2,7 @@
 
 use super::BrokerId;
 use super::image::Image;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A feature, and the levels of it that this release works at.
@@ -35,7 +36,7 @@ pub const GROUP_VERSION: Feature = Feature {
 pub const SUPPORTED: [Feature; 2] = [GROUP_VERSION, METADATA_VERSION];
 
 /// One feature's level is to be another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureUpdate {
     pub feature: String,
     pub level: i16,
@@ -43,7 +44,7 @@ pub struct FeatureUpdate {
     pub direction: Option<Direction>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     Up,
     /// Without losing anything, or whatever is lost: no feature of today makes a difference.

@@ -9,7 +9,8 @@ use super::features;
 use super::machine::Fault;
 use super::quotas::{self, Quotas};
 use crate::config::topic_name::collision_key;
-use crate::raft::ports::GroupId;
+use crate::raft::ports::{GroupId, PeerId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -32,15 +33,19 @@ pub struct Image {
     pub quotas: Quotas,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broker {
     pub id: BrokerId,
     pub endpoints: Vec<Endpoint>,
     pub rack: Option<String>,
+    /// Where other brokers reach it; none of a broker that is alone.
+    pub peer: Option<Endpoint>,
+    /// The raft peer that its replica of the metadata is.
+    pub metadata_replica: PeerId,
 }
 
 /// Where clients reach a broker: an advertised listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     pub listener: String,
     pub protocol: String,
@@ -48,7 +53,7 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic {
     pub id: Uuid,
     pub name: String,
@@ -57,17 +62,19 @@ pub struct Topic {
     pub configs: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
     pub group: GroupId,
     /// The preferred leader first.
     pub replicas: Vec<BrokerId>,
+    /// The raft peer that each of `replicas` is. A broker that gets a replica a second time becomes another one.
+    pub peers: Vec<PeerId>,
     /// Those of them that have made their replica.
     pub made: Vec<BrokerId>,
 }
 
 /// What can have settings of its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Resource {
     Topic(Uuid),
     Broker(BrokerId),
@@ -325,37 +332,23 @@ fn id(bytes: &[u8]) -> Result<Uuid, Fault> {
 
 impl Broker {
     fn of(record: &BrokerRecord) -> Result<Broker, Fault> {
-        let endpoint = |record: &EndpointRecord| {
-            Ok(Endpoint {
-                listener: record.listener.clone(),
-                protocol: record.protocol.clone(),
-                host: record.host.clone(),
-                port: u16::try_from(record.port)
-                    .map_err(|_| Fault(format!("a broker's port is {}", record.port)))?,
-            })
-        };
+        let endpoints = record.endpoints.iter().map(Endpoint::of);
         Ok(Broker {
             id: record.id,
-            endpoints: record
-                .endpoints
-                .iter()
-                .map(endpoint)
-                .collect::<Result<_, Fault>>()?,
+            endpoints: endpoints.collect::<Result<_, Fault>>()?,
             rack: record.rack.clone(),
+            peer: record.peer.as_ref().map(Endpoint::of).transpose()?,
+            metadata_replica: record.metadata_replica,
         })
     }
 
     pub(super) fn record(&self) -> BrokerRecord {
-        let endpoint = |endpoint: &Endpoint| EndpointRecord {
-            listener: endpoint.listener.clone(),
-            protocol: endpoint.protocol.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port.into(),
-        };
         BrokerRecord {
             id: self.id,
-            endpoints: self.endpoints.iter().map(endpoint).collect(),
+            endpoints: self.endpoints.iter().map(Endpoint::record).collect(),
             rack: self.rack.clone(),
+            peer: self.peer.as_ref().map(Endpoint::record),
+            metadata_replica: self.metadata_replica,
         }
     }
 
@@ -364,6 +357,27 @@ impl Broker {
         self.endpoints
             .iter()
             .find(|endpoint| endpoint.listener == listener)
+    }
+}
+
+impl Endpoint {
+    fn of(record: &EndpointRecord) -> Result<Endpoint, Fault> {
+        Ok(Endpoint {
+            listener: record.listener.clone(),
+            protocol: record.protocol.clone(),
+            host: record.host.clone(),
+            port: u16::try_from(record.port)
+                .map_err(|_| Fault(format!("a broker's port is {}", record.port)))?,
+        })
+    }
+
+    fn record(&self) -> EndpointRecord {
+        EndpointRecord {
+            listener: self.listener.clone(),
+            protocol: self.protocol.clone(),
+            host: self.host.clone(),
+            port: self.port.into(),
+        }
     }
 }
 
@@ -402,11 +416,39 @@ pub fn is_internal(name: &str) -> bool {
 
 impl Partition {
     fn of(record: &PartitionRecord) -> Partition {
+        let first_peers = 1..=record.replicas.len() as PeerId;
         Partition {
             group: GroupId(record.group),
             replicas: record.replicas.clone(),
+            peers: match record.peers.len() == record.replicas.len() {
+                true => record.peers.clone(),
+                // Placed by an earlier release.
+                false => first_peers.collect(),
+            },
             made: record.made.clone(),
         }
+    }
+
+    /// Each replica: the raft peer, and the broker that it is on.
+    pub fn members(&self) -> impl Iterator<Item = (PeerId, BrokerId)> + '_ {
+        let peers = self.peers.iter().copied();
+        peers.zip(self.replicas.iter().copied())
+    }
+
+    pub fn peer_of(&self, broker: BrokerId) -> Option<PeerId> {
+        self.members()
+            .find_map(|(peer, of)| (of == broker).then_some(peer))
+    }
+
+    pub fn broker_of(&self, peer: PeerId) -> Option<BrokerId> {
+        self.members()
+            .find_map(|(of, broker)| (of == peer).then_some(broker))
+    }
+
+    /// Whether so many have made their replica that they can elect a leader.
+    pub fn has_quorum(&self) -> bool {
+        let made = self.replicas.iter().filter(|id| self.made.contains(id));
+        made.count() > self.replicas.len() / 2
     }
 
     fn record(&self) -> PartitionRecord {
@@ -414,6 +456,7 @@ impl Partition {
             group: self.group.0,
             replicas: self.replicas.clone(),
             made: self.made.clone(),
+            peers: self.peers.clone(),
         }
     }
 }

@@ -106,6 +106,10 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
             Ok((is_change.then_some(change), Output::Done))
         }
         Command::CreateTopic(new) => {
+            // Who asks a second time may have lost the answer with the leader that gave it.
+            if let Some(made) = image.topic_by_id(&new.id) {
+                return Ok((None, Output::Topic(made.clone())));
+            }
             let record = create_topic(image, new)?;
             let topic = Topic::of(&record).map_err(|Fault(why)| Refusal::InvalidPartitions(why))?;
             Ok((
@@ -242,6 +246,7 @@ fn number(image: &Image, replicas: Vec<Vec<BrokerId>>) -> Vec<PartitionRecord> {
         .zip(image.next_group..)
         .map(|(replicas, group)| PartitionRecord {
             group,
+            peers: (1..=replicas.len() as PeerId).collect(),
             replicas,
             made: Vec::new(),
         })

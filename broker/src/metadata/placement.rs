@@ -5,12 +5,13 @@
 
 use super::BrokerId;
 use super::image::Image;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most replicas a partition may have.
 pub const MAX_REPLICAS: usize = 128;
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     #[error(
         "Unable to replicate the partition {wanted} time(s): The target replication factor of {wanted} cannot be reached because only {brokers} broker(s) are registered."
@@ -149,6 +150,8 @@ mod tests {
                 id: *id,
                 endpoints: Vec::new(),
                 rack: (!rack.is_empty()).then(|| (*rack).to_owned()),
+                peer: None,
+                metadata_replica: 1,
             };
             image.brokers.insert(*id, broker.into());
         }

@@ -3,11 +3,12 @@
 //! Which keys there are, and what they may be, is checked by who asks; here they are names and numbers.
 
 use super::machine::Fault;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Whom a quota holds for, of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum QuotaName {
     /// Everybody of the kind who has no quota of their own.
     Default,
@@ -15,7 +16,7 @@ pub enum QuotaName {
 }
 
 /// Whom quotas hold for. One with neither is nobody.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QuotaEntity {
     pub user: Option<QuotaName>,
     pub client_id: Option<QuotaName>,
@@ -28,7 +29,7 @@ pub type QuotaValues = BTreeMap<String, f64>;
 /// All that there are. Who holds it can tell by the pointer whether anything has changed.
 pub type Quotas = Arc<BTreeMap<QuotaEntity, QuotaValues>>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct QuotaAlteration {
     pub entity: QuotaEntity,
     /// `None` takes the quota away.

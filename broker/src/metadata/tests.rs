@@ -66,6 +66,8 @@ fn broker(id: BrokerId) -> Broker {
             port: 9092,
         }],
         rack: Some("a".to_owned()),
+        peer: None,
+        metadata_replica: 1,
     }
 }
 

@@ -210,6 +210,16 @@ impl<L: GroupLog, S: StateMachine> Group<L, S> {
         Ok(())
     }
 
+    pub(super) fn leader_lost(&mut self, leader: PeerId) -> Result<(), Fault> {
+        let raft = &mut self.node.raft;
+        if raft.leader_id == leader && raft.state == StateRole::Follower {
+            // Without a leader there is no lease that would keep it from voting.
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+        }
+        self.settle()
+    }
+
     pub(super) fn campaign(&mut self) -> Result<(), Fault> {
         if self.may_campaign() && self.is_voter() {
             // The only errors are those of proposals.

@@ -5,9 +5,10 @@
 
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, HardState, Message, Snapshot};
+use serde::{Deserialize, Serialize};
 
 /// A raft group: one partition, or the metadata of the cluster. Never reused after deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GroupId(pub u64);
 
 impl std::fmt::Display for GroupId {

@@ -1,11 +1,12 @@
 //! How a caller hears of what it asked for: exactly once, whatever happens.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::ports::PeerId;
 
 /// Why there is no answer. `R` is the state machine's own refusal.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Failure<R> {
     /// The state machine refused it; nothing was proposed.
     #[error("{0}")]

@@ -241,6 +241,12 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
         self.with_id(group, |group, _| group.campaign());
     }
 
+    /// The broker that `leader` is on is gone. Who followed it waits for nobody any more, and votes for others at once; it does
+    /// not stand for election by itself before its time.
+    pub fn leader_lost(&mut self, group: GroupId, leader: PeerId) {
+        self.with_id(group, |group, _| group.leader_lost(leader));
+    }
+
     /// Somebody who reads the replica's data found it damaged: it can no longer be trusted, and takes part no more.
     pub fn take_offline(&mut self, group: GroupId, why: &str) {
         self.with_id(group, |_, _| Err(Fault::new(why)));

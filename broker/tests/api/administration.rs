@@ -360,6 +360,8 @@ async fn with_a_dead_broker(broker: &Broker) {
         id: 2,
         endpoints: Vec::new(),
         rack: None,
+        peer: None,
+        metadata_replica: 2,
     };
     let command = Command::RegisterBroker(dead);
     broker.server.broker.metadata.submit(command).await.unwrap();

@@ -1,6 +1,7 @@
 //! The engine on real disks and real threads.
 
 mod moves;
+mod several;
 
 use super::{AppendError, Engine, EngineOptions, Handle};
 use crate::partition::config::CleanupPolicy;
