@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod net;
 pub mod partition;
+pub mod peers;
 pub mod quota;
 pub mod raft;
 pub mod replicas;

@@ -73,6 +73,8 @@ pub trait LogStore {
 /// that replica. A replica that cannot be reached should come back as `report_unreachable`.
 pub trait Transport {
     fn send(&mut self, group: GroupId, messages: Vec<Message>);
+    /// The worker has done all that was to be done: what was gathered leaves now.
+    fn flush(&mut self) {}
 }
 
 /// What became of a command that might be part of the entry that is being made.

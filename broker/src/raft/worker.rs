@@ -304,6 +304,7 @@ impl<L: LogStore, S: StateMachine, T: Transport> Worker<L, S, T> {
             }
         }
         self.submit();
+        self.transport.flush();
         !self.dirty.is_empty()
     }
 

@@ -1,0 +1,4 @@
+//! Brokers that talk over real connections on the loopback.
+
+mod cluster;
+mod links;
