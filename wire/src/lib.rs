@@ -10,7 +10,8 @@
 //! - [`group_records`]: what is kept in `__consumer_offsets`, made of `schema/group-records-4.4.txt`;
 //! - [`consumer_protocol`]: what members of a classic group of consumers tell one another;
 //! - [`check`]: verifies a message's bytes against Kafka's schema before they are decoded;
-//! - [`properties`]: Java's format for files of settings; [`meta_properties`]: whose a directory is; [`uuid`]: ids as text.
+//! - [`properties`]: Java's format for files of settings; [`meta_properties`]: whose a directory is, and
+//!   [`dynamic_voter`] the controllers named in it; [`uuid`]: ids as text.
 //!
 //! **Invariant:** every length is checked against the bytes that remain before it is used, and nothing is allocated by a
 //! count that came from outside. Batches pass through the broker byte for byte; only log compaction and a topic's own codec
@@ -24,6 +25,7 @@ mod codec;
 pub mod compression;
 pub mod consumer_protocol;
 pub mod control;
+pub mod dynamic_voter;
 mod error;
 mod error_code;
 pub mod frame;

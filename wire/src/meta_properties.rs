@@ -1,5 +1,9 @@
 //! `meta.properties`: which cluster and which broker a directory belongs to, as Kafka writes it (version 1).
+//!
+//! Kafka keeps the first voters in the metadata's own log; here they are two properties more, which Kafka passes over:
+//! `millrace.metadata.replica` and `millrace.initial.controllers`. They count in the first of `log.dirs`, which holds the metadata.
 
+use crate::dynamic_voter::{self, DynamicVoter};
 use crate::properties::{Properties, read_bounded};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,6 +13,12 @@ use std::path::Path;
 pub const FILE: &str = "meta.properties";
 
 const VERSION: &str = "1";
+const REPLICA: &str = "millrace.metadata.replica";
+const CONTROLLERS: &str = "millrace.initial.controllers";
+const NO_CONTROLLERS: &str = "none";
+
+/// The replica of the metadata in directories that releases formatted before they drew numbers.
+const FIRST_REPLICA: u64 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaProperties {
@@ -16,6 +26,23 @@ pub struct MetaProperties {
     pub node_id: i32,
     /// Empty where an old release wrote the file.
     pub directory_id: String,
+    /// Raft's peer id of the replica of the metadata in this directory: drawn anew by each formatting, so that an empty volume never votes
+    /// in the place of the one before it. `None` where an old release wrote the file; see [`MetaProperties::replica`].
+    pub metadata_replica: Option<u64>,
+    /// Those that `format` was told; empty is `--no-initial-controllers`, `None` that nothing was said.
+    pub initial_controllers: Option<Vec<DynamicVoter>>,
+}
+
+/// A number for a replica of the metadata: of 63 bits, and none that was ever given without drawing it.
+pub fn draw_replica() -> u64 {
+    loop {
+        // Not all bits of an id are random, but its first six bytes and its last seven are.
+        let [a, b, c, d, e, f, .., x, y] = crate::uuid::random().into_bytes();
+        let drawn = u64::from_be_bytes([a, b, c, d, e, f, x, y]) >> 1;
+        if drawn > FIRST_REPLICA {
+            return drawn;
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,17 +93,39 @@ impl MetaProperties {
                 .parse()
                 .map_err(|_| format!("node.id is {node_id}, which is no number"))?,
             directory_id: get("directory.id").unwrap_or_default().to_owned(),
+            metadata_replica: get(REPLICA).map(replica).transpose()?,
+            initial_controllers: get(CONTROLLERS).map(controllers).transpose()?,
         })
     }
 
+    /// Raft's peer id of the replica of the metadata in this directory.
+    pub fn replica(&self) -> u64 {
+        self.metadata_replica.unwrap_or(FIRST_REPLICA)
+    }
+
     pub fn entries(&self) -> BTreeMap<String, String> {
+        let replica = self.metadata_replica.map(|replica| replica.to_string());
+        let controllers = self
+            .initial_controllers
+            .as_ref()
+            .map(|voters| match &voters[..] {
+                [] => NO_CONTROLLERS.to_owned(),
+                voters => dynamic_voter::list_to_text(voters),
+            });
+        let optional = [(REPLICA, replica), (CONTROLLERS, controllers)];
+        let optional = optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
         let entries = [
             ("cluster.id", self.cluster_id.clone()),
             ("directory.id", self.directory_id.clone()),
             ("node.id", self.node_id.to_string()),
             ("version", VERSION.to_owned()),
         ];
-        entries.map(|(name, value)| (name.to_owned(), value)).into()
+        let entries = entries.into_iter().chain(optional);
+        entries
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     /// Whole or not at all, also when the machine stops in between: written beside its place, made durable, then renamed.
@@ -100,6 +149,27 @@ impl MetaProperties {
     }
 }
 
+fn replica(text: &str) -> Result<u64, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=i64::MAX as u64).contains(number));
+    number.ok_or_else(|| {
+        format!(
+            "{REPLICA} is {text}, which is no number from 1 to {}",
+            i64::MAX
+        )
+    })
+}
+
+fn controllers(text: &str) -> Result<Vec<DynamicVoter>, String> {
+    if text == NO_CONTROLLERS {
+        return Ok(Vec::new());
+    }
+    dynamic_voter::parse_list(text)
+        .map_err(|error| format!("{CONTROLLERS} is {text}: {error} It is {NO_CONTROLLERS}, or id@host:port:directory-id,..."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,16 +178,58 @@ mod tests {
     fn what_is_written_is_read_back() {
         let root = tempfile::tempdir().expect("a directory");
         let directory = root.path().join("new");
-        let meta = MetaProperties {
+        let mut meta = MetaProperties {
             cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
             node_id: 7,
             directory_id: "N5oIhbO8M9E8XquQBgqrAQ".to_owned(),
+            metadata_replica: Some(draw_replica()),
+            initial_controllers: None,
         };
         assert_eq!(MetaProperties::read(&directory).expect("none"), None);
         meta.write(&directory).expect("written");
+        for controllers in [
+            "none",
+            "7@a:9093:N5oIhbO8M9E8XquQBgqrAQ,8@[::1]:9094:P5oIhbO8M9E8XquQBgqrAQ",
+        ] {
+            let read = MetaProperties::read(&directory).expect("it is whole");
+            assert_eq!(read.as_ref(), Some(&meta));
+            let controllers = super::controllers(controllers).expect("a list");
+            meta.initial_controllers = Some(controllers);
+            meta.write(&directory).expect("written again");
+        }
         let read = MetaProperties::read(&directory).expect("it is whole");
         assert_eq!(read, Some(meta));
         assert_eq!(fs::read_dir(&directory).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn a_directory_of_an_earlier_release_holds_the_first_replica() {
+        let root = tempfile::tempdir().expect("a directory");
+        let text = "version=1\nnode.id=3\ncluster.id=x\nof.a.later.release=1\n";
+        fs::write(root.path().join(FILE), text).expect("written");
+        let meta = MetaProperties::read(root.path())
+            .expect("read")
+            .expect("there");
+        assert_eq!((meta.replica(), meta.initial_controllers), (1, None));
+    }
+
+    #[test]
+    fn every_replica_has_a_number_of_its_own() {
+        let drawn: std::collections::BTreeSet<u64> = (0..1000).map(|_| draw_replica()).collect();
+        assert_eq!(drawn.len(), 1000);
+        assert!(
+            drawn
+                .iter()
+                .all(|&drawn| drawn > 1 && drawn <= i64::MAX as u64)
+        );
+        // Every bit is drawn.
+        let (ones, zeros) = drawn.iter().fold((0, 0), |(ones, zeros), drawn| {
+            (ones | drawn, zeros | !drawn)
+        });
+        assert_eq!(
+            (ones, zeros & i64::MAX as u64),
+            (i64::MAX as u64, i64::MAX as u64)
+        );
     }
 
     #[test]
@@ -137,6 +249,14 @@ mod tests {
         check(
             "version=1\nnode.id=three\ncluster.id=x\n",
             "node.id is three, which is no number",
+        );
+        check(
+            "version=1\nnode.id=3\ncluster.id=x\nmillrace.metadata.replica=0\n",
+            "millrace.metadata.replica is 0, which is no number from 1 to 9223372036854775807",
+        );
+        check(
+            "version=1\nnode.id=3\ncluster.id=x\nmillrace.initial.controllers=1@h:9093\n",
+            "millrace.initial.controllers is 1@h:9093: No colon following port could be found. It is none, or id@host:port:directory-id,...",
         );
         check(
             "version=1\\u\n",
