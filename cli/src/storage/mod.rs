@@ -1,11 +1,18 @@
 //! `kafka-storage`: the directories that a broker keeps its data in are given an identity before their first use.
+//!
+//! `quorum.rs` has what the options and the settings say of the first controllers.
+
+mod quorum;
+#[cfg(test)]
+mod tests;
 
 use crate::Output;
 use crate::args::{Args, Spec, flag, value};
 use crate::failure::Failure;
 use millrace_client::properties::Properties;
 use millrace_client::uuid;
-use millrace_client::wire::meta_properties::{Error as MetaError, MetaProperties};
+use millrace_client::wire::meta_properties::{self, Error as MetaError, MetaProperties};
+use quorum::Quorum;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -34,11 +41,16 @@ const SPEC: Spec = Spec {
         ),
         flag(
             "standalone",
-            "Used to initialize a controller as a single-node dynamic quorum. Accepted: a node is one by itself here.",
+            "Used to initialize a controller as a single-node dynamic quorum. When setting this flag, the controller.quorum.voters config must not be set, and controller.quorum.bootstrap.servers is set instead.",
         ),
         flag(
             "no-initial-controllers",
-            "Accepted: initial controllers are not written into directories here.",
+            "Used to initialize a server without specifying a dynamic quorum, which it joins later. When setting this flag, the controller.quorum.voters config should not be set, and controller.quorum.bootstrap.servers is set instead.",
+        ),
+        value(
+            "initial-controllers",
+            "INITIAL_CONTROLLERS",
+            "Used to initialize a server with the specified dynamic quorum. The argument is a comma-separated list of id@hostname:port:directory. The same values must be used to format all nodes. When setting this flag, the controller.quorum.voters config must not be set, and controller.quorum.bootstrap.servers is set instead.",
         ),
         value(
             "release-version",
@@ -89,22 +101,33 @@ fn parse(args: &[String]) -> Result<Args, Failure> {
         "-N" => "--no-initial-controllers".to_owned(),
         "-r" => "--release-version".to_owned(),
         "-f" => "--feature".to_owned(),
+        "-I" => "--initial-controllers".to_owned(),
         other => other.to_owned(),
     });
-    SPEC.parse(&long.collect::<Vec<_>>())
+    let long: Vec<String> = long.collect();
+    let args = SPEC.parse(&long)?;
+    quorum::check_exclusive(&long)?;
+    Ok(args)
 }
 
-fn config(args: &Args) -> Result<(Properties, Vec<PathBuf>), Failure> {
+fn config(args: &Args) -> Result<(Properties, Directories), Failure> {
     let path = args
         .value("config")?
         .ok_or_else(|| Failure::plain("kafka-storage: error: argument --config/-c is required"))?;
     let properties = Properties::read(Path::new(path))?;
-    let directories = log_dirs(&properties);
+    let directories = log_dirs(&properties)?;
     Ok((properties, directories))
 }
 
-/// In order, each once. Kafka's rule: `log.dirs`, else `log.dir`, else `/tmp/kafka-logs`; and the metadata's own.
-fn log_dirs(properties: &Properties) -> Vec<PathBuf> {
+struct Directories {
+    /// In the order of their names, each once; not empty.
+    all: Vec<PathBuf>,
+    /// The first of `log.dirs`, wherever Kafka would keep the metadata.
+    of_metadata: PathBuf,
+}
+
+/// Kafka's rule: `log.dirs`, else `log.dir`, else `/tmp/kafka-logs`; and the metadata's own.
+fn log_dirs(properties: &Properties) -> Result<Directories, Failure> {
     let dirs = properties
         .get("log.dirs")
         .or(properties.get("log.dir"))
@@ -122,8 +145,15 @@ fn log_dirs(properties: &Properties) -> Vec<PathBuf> {
             found.push(dir);
         }
     }
+    let of_metadata = found
+        .first()
+        .cloned()
+        .ok_or_else(|| Failure::plain("log.dirs is empty: name at least one directory"))?;
     found.sort();
-    found
+    Ok(Directories {
+        all: found,
+        of_metadata,
+    })
 }
 
 fn info(args: &Args, out: &mut Output) -> Result<(), Failure> {
@@ -131,7 +161,7 @@ fn info(args: &Args, out: &mut Output) -> Result<(), Failure> {
     let mut formatted = Vec::new();
     let mut problems = Vec::new();
     let mut metadata: BTreeMap<String, String> = BTreeMap::new();
-    for directory in &directories {
+    for directory in &directories.all {
         let shown = directory.display();
         match MetaProperties::read(directory) {
             _ if !directory.exists() => problems.push(format!("{shown} does not exist")),
@@ -190,8 +220,9 @@ fn format(args: &Args, out: &mut Output) -> Result<(), Failure> {
         ))
     })?;
     let node_id = node_id(&properties)?;
+    let quorum = Quorum::of(args, &properties, node_id)?;
     let mut to_format = Vec::new();
-    for directory in &directories {
+    for directory in &directories.all {
         let shown = directory.display();
         let found = MetaProperties::read(directory);
         match found.map_err(|error| Failure::plain(error_loading(error)))? {
@@ -220,11 +251,20 @@ fn format(args: &Args, out: &mut Output) -> Result<(), Failure> {
         writeln!(out, "All of the log directories are already formatted.")?;
     }
     for directory in to_format {
-        writeln!(out, "Formatting data directory {}.", directory.display())?;
+        let is_of_metadata = *directory == directories.of_metadata;
+        let kind = match is_of_metadata {
+            true => quorum.directory,
+            false => "data directory",
+        };
+        writeln!(out, "Formatting {kind} {}.", directory.display())?;
+        let known_id = quorum.directory_id.filter(|_| is_of_metadata);
         let meta = MetaProperties {
             cluster_id: cluster_id.to_owned(),
             node_id,
-            directory_id: uuid::to_text(uuid::random()),
+            directory_id: uuid::to_text(known_id.unwrap_or_else(uuid::random)),
+            // In each of them, although only the first of log.dirs holds metadata: their order may be changed one day.
+            metadata_replica: Some(meta_properties::draw_replica()),
+            initial_controllers: quorum.initial_controllers.clone(),
         };
         meta.write(directory)
             .map_err(|error| Failure::plain(format!("cannot format {error}")))?;
@@ -255,108 +295,5 @@ fn node_id(properties: &Properties) -> Result<i32, Failure> {
         None => Err(Failure::plain(
             "the configuration has no node.id: write one, as in node.id=1",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use expect_test::{Expect, expect};
-
-    struct Node {
-        dir: tempfile::TempDir,
-    }
-
-    impl Node {
-        fn new(settings: &str) -> Node {
-            let dir = tempfile::tempdir().expect("a directory");
-            let dirs = format!("log.dirs={0}/a,{0}/b\n", dir.path().display());
-            std::fs::write(dir.path().join("server.properties"), dirs + settings).expect("written");
-            Node { dir }
-        }
-
-        /// What the tool says, without what differs from run to run.
-        fn check(&self, line: &str, expected: Expect) {
-            let config = self
-                .dir
-                .path()
-                .join("server.properties")
-                .display()
-                .to_string();
-            let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            let args = parse(&[args, vec!["-c".to_owned(), config]].concat()).expect("options");
-            let mut out: Vec<u8> = Vec::new();
-            let result = match line.starts_with("-t") {
-                true => format(&args, &mut out),
-                false => info(&args, &mut out),
-            };
-            let mut said = String::from_utf8(out).expect("text");
-            if let Err(failure) = result {
-                said += &format!("{}\nexit {}", failure.stderr, failure.exit_code);
-            }
-            let mut said = said.replace(&self.dir.path().display().to_string(), "DIR");
-            if let Some(at) = said.find("directory.id=") {
-                said.replace_range(at + 13..at + 35, "ID");
-            }
-            expected.assert_eq(&said);
-        }
-    }
-
-    const ID: &str = "4L6g3nShT-eMCtK--X86sw";
-
-    #[test]
-    fn directories_are_formatted_once() {
-        let node = Node::new("node.id=1\n");
-        let format = format!("-t {ID}");
-        node.check(
-            "",
-            expect![[r#"
-            Found problems:
-              DIR/a does not exist
-              DIR/b does not exist
-
-
-            exit 1"#]],
-        );
-        node.check(
-            &format,
-            expect![[r#"
-            Formatting data directory DIR/a.
-            Formatting data directory DIR/b.
-        "#]],
-        );
-        node.check(&format, expect![[r#"
-            Log directory DIR/a is already formatted. Use --ignore-formatted to ignore this directory and format the others.
-            exit 1"#]]);
-        node.check(
-            &(format + " -g"),
-            expect![[r#"
-            All of the log directories are already formatted.
-        "#]],
-        );
-        node.check("", expect![[r#"
-            Found log directories:
-              DIR/a
-              DIR/b
-
-            Found metadata: {cluster.id=4L6g3nShT-eMCtK--X86sw, directory.id=ID, node.id=1, version=1}
-
-        "#]]);
-        node.check("-t 5L6g3nShT-eMCtK--X86sw", expect![[r#"
-            Invalid cluster.id in: DIR/a/meta.properties. Expected 5L6g3nShT-eMCtK--X86sw, but read 4L6g3nShT-eMCtK--X86sw
-            exit 1"#]]);
-    }
-
-    #[test]
-    fn a_cluster_needs_an_id_and_a_node_a_number() {
-        Node::new("node.id=1\n").check("-t xx", expect![[r#"
-            Cluster ID string xx does not appear to be a valid UUID: Input string `xx` decoded as 1 bytes, which is not equal to the expected 16 bytes of a base64-encoded UUID
-            exit 1"#]]);
-        Node::new("").check(
-            &format!("-t {ID}"),
-            expect![[r#"
-            the configuration has no node.id: write one, as in node.id=1
-            exit 1"#]],
-        );
     }
 }
