@@ -5,6 +5,7 @@ pub mod admin;
 pub mod api;
 pub mod budget;
 pub mod clock;
+pub mod cluster;
 pub mod complaints;
 pub mod config;
 pub mod engine;

@@ -1,14 +1,16 @@
 //! What a caller holds of a partition: append, read, look up, wait. Clones share it.
 
 use super::shared::Shared;
+use crate::metadata::BrokerId;
 use crate::partition::producer::Producer;
 use crate::partition::timestamps::{Found, first_record_reaching};
 use crate::partition::{
     Append, Appended, Command, Mark, Origin, Output, PartitionView, Positions, Refusal,
     SetLogStart, TopicConfig, WaitEnded,
 };
-use crate::raft::Failure;
-use crate::raft::ports::{Ack, GroupId};
+use crate::raft::ports::{Ack, GroupId, PeerId};
+use crate::raft::runtime::QueueFull;
+use crate::raft::{Failure, Status};
 use crate::storage;
 use crate::storage::ids::Offset;
 use crate::storage::read::{Range, Read};
@@ -58,6 +60,35 @@ pub enum ReadError {
 impl Handle {
     pub fn group(&self) -> GroupId {
         self.shared.group
+    }
+
+    /// Which of its group's replicas this one is.
+    pub fn peer(&self) -> PeerId {
+        self.shared.peer
+    }
+
+    /// The group's replicas, and the brokers that they are on; the one that is to lead first. None where it is alone.
+    pub fn members(&self) -> Arc<[(PeerId, BrokerId)]> {
+        self.shared.members()
+    }
+
+    pub fn broker_of(&self, peer: PeerId) -> Option<BrokerId> {
+        let members = self.members();
+        let found = members.iter().find(|(of, _)| *of == peer);
+        found.map(|(_, broker)| *broker)
+    }
+
+    /// Lets `hears` know how the replica stands, on its worker's thread; not called when it is gone by then.
+    pub fn ask_status(
+        &self,
+        hears: impl FnOnce(GroupId, Status) + Send + 'static,
+    ) -> Result<(), QueueFull> {
+        let group = self.group();
+        self.shared.call(move |worker| {
+            if let Some(status) = worker.status(group) {
+                hears(group, status);
+            }
+        })
     }
 
     pub fn positions(&self) -> Positions {

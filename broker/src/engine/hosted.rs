@@ -7,7 +7,7 @@ use super::network::Wire;
 use super::shared::{Place, Shared};
 use super::{Directory, EngineOptions, Error, LOCK, Spec};
 use crate::metadata;
-use crate::partition::{Fault, Partition, TopicConfig};
+use crate::partition::{Fault, Partition, TopicConfig, Turnovers};
 use crate::raft::ports::{GroupId, PeerId, StateMachine as _};
 use crate::raft::runtime::{self, Runtime, RuntimeSettings};
 use crate::raft::{GroupConfig, Role, Status, Worker};
@@ -40,6 +40,7 @@ pub(super) struct Hosted {
     pub shard: Arc<Shard>,
     partitions: RwLock<BTreeMap<GroupId, Arc<Shared>>>,
     max_entry_bytes: usize,
+    turnovers: Arc<Turnovers>,
     this: Weak<Hosted>,
 }
 
@@ -105,6 +106,7 @@ impl Hosted {
         path: &Path,
         options: &EngineOptions,
         others_are_empty: bool,
+        turnovers: &Arc<Turnovers>,
     ) -> Result<Arc<Hosted>, Error> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::Io {
@@ -170,6 +172,7 @@ impl Hosted {
             shard,
             partitions: RwLock::default(),
             max_entry_bytes,
+            turnovers: turnovers.clone(),
             this: this.clone(),
         }))
     }
@@ -234,6 +237,7 @@ impl Hosted {
                             self.place(group),
                         ));
                         partitions.insert(group, shared.clone());
+                        shared.view.tell_turnovers(group, &self.turnovers);
                         Handle { shared }
                     }),
             ));

@@ -26,7 +26,7 @@ pub use housekeeper::HousekeepingOptions;
 pub use network::{Courier, Network, Nobody, SharedNetwork};
 
 use crate::metadata::{self, BrokerId};
-use crate::partition::TopicConfig;
+use crate::partition::{TopicConfig, Turnovers};
 use crate::raft::ports::{GroupId, LogStore, PeerId, StateMachine, Transport};
 use crate::raft::settings::Settings;
 use crate::raft::{ChangeRefusal, Reply, Worker};
@@ -151,6 +151,7 @@ pub struct Engine {
     handles: RwLock<BTreeMap<GroupId, Handle>>,
     /// What is on disk, and was not started: who has it is yet to be learned, or could not be.
     dormant: RwLock<BTreeMap<GroupId, Arc<Hosted>>>,
+    turnovers: Arc<Turnovers>,
 }
 
 /// An open directory at one moment.
@@ -224,6 +225,7 @@ impl Engine {
     ///
     /// A directory that cannot be opened is reported and left out; it is an error only when none is left.
     pub fn open_dormant(options: &EngineOptions) -> Result<Engine, Error> {
+        let turnovers = Arc::new(Turnovers::default());
         let mut opened: Vec<Arc<Hosted>> = Vec::new();
         let mut failed = None;
         // The directory of the metadata last: it may begin anew only where there is nothing yet.
@@ -233,7 +235,7 @@ impl Engine {
             let is_empty = failed.is_none() && opened.iter().all(|hosted| hosted.is_empty());
             // What is found and said while it opens names the directory.
             let opening = tracing::error_span!("directory", path = %path.display());
-            match opening.in_scope(|| Hosted::open(path, options, is_empty)) {
+            match opening.in_scope(|| Hosted::open(path, options, is_empty, &turnovers)) {
                 Ok(hosted) => opened.push(hosted),
                 Err(error) => {
                     tracing::error!(%error, "directory stays offline");
@@ -270,6 +272,7 @@ impl Engine {
             shards,
             handles: RwLock::default(),
             dormant: RwLock::new(dormant),
+            turnovers,
         })
     }
 
@@ -313,6 +316,11 @@ impl Engine {
             self.dormant.write().expect(LOCK).extend(made);
         }
         Ok(())
+    }
+
+    /// Which replicas' roles have changed. There is one who listens.
+    pub fn turnovers(&self) -> &Turnovers {
+        &self.turnovers
     }
 
     /// What is on disk and takes no part.

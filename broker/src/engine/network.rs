@@ -46,6 +46,10 @@ impl Transport for Wire {
     fn send(&mut self, group: GroupId, messages: Vec<Message>) {
         self.0.send(group, messages);
     }
+
+    fn flush(&mut self) {
+        self.0.flush();
+    }
 }
 
 /// As a part of [`EngineOptions`].

@@ -90,6 +90,8 @@ pub enum Refusal {
     UnknownBroker(BrokerId),
     #[error("{0}")]
     Feature(String),
+    #[error("the broker that leads the metadata is of an earlier release: upgrade it first")]
+    Later,
     #[error("the last block of producer ids is taken")]
     ProducerIdsExhausted,
 }

@@ -32,6 +32,6 @@ pub use command::{Append, Appended, Command, Origin, Output, Refusal, SetLogStar
 pub use committed::Fault;
 pub use config::TopicConfig;
 pub use producer::ProducerRefusal;
-pub use shared::{Mark, PartitionView, Positions, Role, WaitEnded};
+pub use shared::{Mark, PartitionView, Positions, Role, Turnovers, WaitEnded};
 pub use state::Partition;
 pub use tracked::TrackError;

@@ -2,10 +2,11 @@
 
 use super::aborted::{Aborted, AbortedTransaction};
 use super::epochs::{Epochs, leader_epoch_of};
-use crate::raft::ports::PeerId;
+use crate::raft::ports::{GroupId, PeerId};
 use crate::storage::ids::Offset;
+use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 
 /// How many fetches may wait on one partition. One more is told so at once and must be answered with what there is.
@@ -97,6 +98,36 @@ struct History {
     aborted: Aborted,
 }
 
+/// Which partitions' roles have changed. Bounded by how many partitions there are: each is here once.
+#[derive(Debug, Default)]
+pub struct Turnovers {
+    changed: Mutex<BTreeSet<GroupId>>,
+    news: Notify,
+}
+
+impl Turnovers {
+    fn tell(&self, group: GroupId) {
+        self.lock().insert(group);
+        self.news.notify_one();
+    }
+
+    /// Returns when there are some, possibly at once. For one listener.
+    pub async fn any(&self) {
+        while self.lock().is_empty() {
+            self.news.notified().await;
+        }
+    }
+
+    /// Those since the last time.
+    pub fn take(&self) -> BTreeSet<GroupId> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<GroupId>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     positions: Mutex<Positions>,
@@ -104,6 +135,8 @@ struct Shared {
     moved: Notify,
     history: Mutex<History>,
     waiters: Semaphore,
+    /// Who hears of changes of role.
+    turnovers: OnceLock<(GroupId, Arc<Turnovers>)>,
 }
 
 /// Clones share one partition. Readers never block its worker for longer than a copy takes.
@@ -121,8 +154,15 @@ impl PartitionView {
                 moved: Notify::new(),
                 history: Mutex::new(History { epochs, aborted }),
                 waiters: Semaphore::new(MAX_WAITERS),
+                turnovers: OnceLock::new(),
             }),
         }
+    }
+
+    /// From now on `turnovers` hears when this replica's role changes; and now.
+    pub fn tell_turnovers(&self, group: GroupId, turnovers: &Arc<Turnovers>) {
+        let _ = self.shared.turnovers.set((group, turnovers.clone()));
+        turnovers.tell(group);
     }
 
     pub fn positions(&self) -> Positions {
@@ -198,7 +238,13 @@ impl PartitionView {
         change(&mut positions);
         positions.check();
         let has_moved = *positions != before;
+        let standing =
+            |positions: &Positions| (positions.role, positions.term, positions.is_current);
+        let is_turnover = standing(&positions) != standing(&before);
         drop(positions);
+        if is_turnover && let Some((group, turnovers)) = self.shared.turnovers.get() {
+            turnovers.tell(*group);
+        }
         // Who took a place before it looked is seen here: both look at the positions under their lock in between.
         if has_moved && self.shared.waiters.available_permits() < MAX_WAITERS {
             self.shared.moved.notify_waiters();
