@@ -85,7 +85,7 @@ impl Server {
         let admin = Ports::bind(&config).await?.serve(&pages, filter);
         pages.starting("opening the directories");
         let new_cluster_id = || uuid::to_text(uuid::random());
-        let identity = identity::establish(&config.log_dirs, config.node_id, new_cluster_id)?;
+        let identity = identity::establish(&config, new_cluster_id)?;
         let engine = open_engine(&config).await?;
         let no_metadata = || Error::NoMetadata {
             path: config.log_dirs[0].display().to_string(),
@@ -259,10 +259,6 @@ fn limits(config: &BrokerConfig) -> Limits {
 async fn bind_all(config: &BrokerConfig) -> Result<Vec<(Listener, Listening)>, Error> {
     let mut bound = Vec::new();
     for listener in &config.listeners {
-        let is_of_controllers = config.controller_listeners.contains(listener);
-        if is_of_controllers {
-            continue;
-        }
         let failed = |error| Error::Listen {
             listener: listener.to_string(),
             error,

@@ -3,6 +3,7 @@
 use super::derived::{self, Derived};
 use super::layers::Layers;
 use super::listeners::{HostPort, Listener};
+use super::quorum::QuorumVoter;
 use super::sources::{Gathered, Sources};
 use super::topic::{TopicConfig, TopicSettings};
 use super::value::Value;
@@ -22,8 +23,19 @@ macro_rules! broker_config {
             pub node_id: i32,
             /// What clients and other brokers connect to; never empty.
             pub listeners: Vec<Listener>,
-            /// Of `listeners`, those that `controller.listener.names` keeps for controllers.
-            pub controller_listeners: Vec<Listener>,
+            /// Those of the setting `listeners` that `controller.listener.names` keeps for brokers among themselves, in the order of that.
+            pub peer_listeners: Vec<Listener>,
+            /// Where other brokers find the first of `peer_listeners`: an empty host is this machine's own name, port 0 the one it was
+            /// given. `None` where there is none.
+            pub peer_advertised: Option<HostPort>,
+            /// `millrace.peer.secret.files`: the first is used, both are accepted.
+            pub peer_secret_files: Vec<PathBuf>,
+            /// Whether `process.roles` lets it be a voter of the metadata; without roles it may.
+            pub is_controller: bool,
+            /// `controller.quorum.voters`: each id once, this node among them exactly when it is a controller; empty where it is not set.
+            pub quorum_voters: Vec<QuorumVoter>,
+            /// `controller.quorum.bootstrap.servers`
+            pub quorum_bootstrap: Vec<HostPort>,
             /// One for each of `listeners` that clients are told of.
             pub advertised_listeners: Vec<Listener>,
             /// The name of the listener that other brokers use.
@@ -48,7 +60,12 @@ macro_rules! broker_config {
                 BrokerConfig {
                     node_id: derived.node_id,
                     listeners: derived.listeners,
-                    controller_listeners: derived.controller_listeners,
+                    peer_listeners: derived.peer_listeners,
+                    peer_advertised: derived.peer_advertised,
+                    peer_secret_files: derived.peer_secret_files,
+                    is_controller: derived.is_controller,
+                    quorum_voters: derived.quorum_voters,
+                    quorum_bootstrap: derived.quorum_bootstrap,
                     advertised_listeners: derived.advertised_listeners,
                     inter_broker_listener: derived.inter_broker_listener,
                     log_dirs: derived.log_dirs,
@@ -135,6 +152,8 @@ broker_config! {
     packed_below_bytes: u64 = "millrace.packed.below.bytes";
     raft_workers: usize = "millrace.raft.workers";
     raft_tick_ms: u64 = "millrace.raft.tick.ms";
+    peer_pulse_ms: u64 = "millrace.peer.pulse.ms";
+    peer_silence_ms: u64 = "millrace.peer.silence.ms";
 }
 
 /// A type of a plain field.
@@ -244,7 +263,12 @@ impl BrokerConfig {
         let derived = Derived {
             node_id: self.node_id,
             listeners: self.listeners.clone(),
-            controller_listeners: self.controller_listeners.clone(),
+            peer_listeners: self.peer_listeners.clone(),
+            peer_advertised: self.peer_advertised.clone(),
+            peer_secret_files: self.peer_secret_files.clone(),
+            is_controller: self.is_controller,
+            quorum_voters: self.quorum_voters.clone(),
+            quorum_bootstrap: self.quorum_bootstrap.clone(),
             advertised_listeners: self.advertised_listeners.clone(),
             inter_broker_listener: self.inter_broker_listener.clone(),
             log_dirs: self.log_dirs.clone(),

@@ -2,6 +2,7 @@
 
 use super::layers::{Given, Layers};
 use super::listeners::{self, HostPort, Listener, ProtocolMap};
+use super::quorum::{self, QuorumVoter};
 use super::value::Value;
 use super::{Errors, Problem, orders, table};
 use std::collections::BTreeMap;
@@ -11,7 +12,12 @@ use std::path::PathBuf;
 pub(super) struct Derived {
     pub node_id: i32,
     pub listeners: Vec<Listener>,
-    pub controller_listeners: Vec<Listener>,
+    pub peer_listeners: Vec<Listener>,
+    pub peer_advertised: Option<HostPort>,
+    pub peer_secret_files: Vec<PathBuf>,
+    pub is_controller: bool,
+    pub quorum_voters: Vec<QuorumVoter>,
+    pub quorum_bootstrap: Vec<HostPort>,
     pub advertised_listeners: Vec<Listener>,
     pub inter_broker_listener: String,
     pub log_dirs: Vec<PathBuf>,
@@ -28,8 +34,8 @@ impl Derived {
             ..Derived::default()
         };
         let mut reader = Reader { layers, errors };
-        reader.roles();
         reader.listeners(&mut derived);
+        quorum::derive(&mut reader, &mut derived);
         derived.log_dirs = reader.directories();
         derived.max_connections_by_address = reader.connections_by_address();
         derived.metrics_listener = reader.host_port("millrace.metrics.listener");
@@ -120,6 +126,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub fn errors_count(&self) -> usize {
+        self.errors.iter().count()
+    }
+
     pub fn wrong(&mut self, name: &str, what: String) {
         let given = self.given(name);
         self.errors.push(Problem {
@@ -127,14 +137,6 @@ impl<'a> Reader<'a> {
             setting: format!("{name}={}", self.text(name)),
             what,
         });
-    }
-
-    fn roles(&mut self) {
-        let roles = self.items("process.roles");
-        if self.given("process.roles").is_some() && !roles.iter().any(|role| role == "broker") {
-            let what = "every process is a broker, and brokers hold the metadata; write broker, or broker,controller";
-            self.wrong("process.roles", what.to_owned());
-        }
     }
 
     fn listeners(&mut self, derived: &mut Derived) {
@@ -152,11 +154,11 @@ impl<'a> Reader<'a> {
             Ok(map) => map,
             Err(what) => return self.wrong(MAP, what),
         };
-        let (controller, client): (Vec<Listener>, Vec<Listener>) = self
+        let (mut peers, client): (Vec<Listener>, Vec<Listener>) = self
             .listener_list("listeners", &map)
             .into_iter()
             .partition(|listener| controllers.contains(&listener.name));
-        let all: Vec<Listener> = client.iter().chain(&controller).cloned().collect();
+        let all: Vec<Listener> = client.iter().chain(&peers).cloned().collect();
         if let Err(what) = listeners::check_names(&all).and_then(|()| listeners::check_ports(&all))
         {
             self.wrong("listeners", what);
@@ -172,22 +174,27 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        let advertised = match self.given("advertised.listeners") {
+        let position =
+            |listener: &Listener| controllers.iter().position(|name| *name == listener.name);
+        peers.sort_by_key(position);
+        let (of_peers, advertised) = match self.given("advertised.listeners") {
             Some(_) => self.advertised(&map, &client, &controllers),
-            None => client.clone(),
+            None => (Vec::new(), client.clone()),
         };
+        derived.peer_advertised = quorum::peer_address(&peers, &of_peers);
         derived.inter_broker_listener = self.inter_broker(&client);
         derived.listeners = client;
-        derived.controller_listeners = controller;
+        derived.peer_listeners = peers;
         derived.advertised_listeners = advertised;
     }
 
+    /// What is advertised of the listeners for brokers, and of those for clients.
     fn advertised(
         &mut self,
         map: &ProtocolMap,
         client: &[Listener],
         controllers: &[String],
-    ) -> Vec<Listener> {
+    ) -> (Vec<Listener>, Vec<Listener>) {
         const NAME: &str = "advertised.listeners";
         let mut advertised = self.listener_list(NAME, map);
         if let Err(what) = listeners::check_names(&advertised) {
@@ -207,14 +214,16 @@ impl<'a> Reader<'a> {
                 self.wrong(NAME, what);
             }
         }
-        advertised.retain(|listener| !controllers.contains(&listener.name));
+        let of_peers = advertised
+            .extract_if(.., |listener| controllers.contains(&listener.name))
+            .collect();
         if advertised.is_empty() {
             self.wrong(
                 NAME,
                 "there is none for clients; leave it out to advertise listeners".to_owned(),
             );
         }
-        advertised
+        (of_peers, advertised)
     }
 
     fn inter_broker(&mut self, client: &[Listener]) -> String {

@@ -19,7 +19,7 @@ pub struct Listener {
     pub port: u16,
 }
 
-/// A port that speaks HTTP.
+/// Where something listens, or is to be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     /// Without the brackets of an IPv6 address; empty is every interface.
@@ -52,7 +52,7 @@ impl fmt::Display for HostPort {
 }
 
 /// Host and port of `host:port`, without the brackets of an IPv6 address.
-fn address(text: &str) -> Option<(&str, &str)> {
+pub(super) fn address(text: &str) -> Option<(&str, &str)> {
     let (host, port) = text.rsplit_once(':')?;
     let host = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']')?,
@@ -62,7 +62,7 @@ fn address(text: &str) -> Option<(&str, &str)> {
     host.chars().all(is_plain).then_some((host, port))
 }
 
-fn port_number(text: &str) -> Result<u16, String> {
+pub(super) fn port_number(text: &str) -> Result<u16, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is no port; 0 to 65535 are"))
 }

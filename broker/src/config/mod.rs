@@ -19,6 +19,7 @@ mod listeners;
 mod nearest;
 mod orders;
 mod overrides;
+mod quorum;
 pub mod reference;
 pub mod setting;
 mod sources;
@@ -38,6 +39,7 @@ pub use layers::Origin;
 pub use listeners::{HostPort, Listener, Protocol};
 pub use millrace_wire::properties::{self, Properties};
 pub use overrides::Change;
+pub use quorum::QuorumVoter;
 pub use setting::{Importance, Scope, Served, Setting};
 pub use sources::{FileError, SettingsFile, Sources};
 pub use topic::{

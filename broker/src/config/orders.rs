@@ -1,7 +1,7 @@
 //! What settings say of each other: which is not to be more than which, and what must be there at all.
 
 use super::derived::Reader;
-use super::table;
+use super::{quorum, table};
 
 /// The first may not exceed the second.
 const ORDERS: &[(&str, &str)] = &[
@@ -80,6 +80,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
         );
         reader.wrong(queued, what);
     }
+    quorum::check_silence(reader);
     groups(reader);
 }
 

@@ -88,9 +88,9 @@ fn directories_are_formatted_once() {
     node.check(
         &format,
         expect![[r#"
-        Formatting data directory DIR/a.
-        Formatting data directory DIR/b.
-    "#]],
+            Formatting metadata directory DIR/a.
+            Formatting data directory DIR/b.
+        "#]],
     );
     node.check(&format, expect![[r#"
         Log directory DIR/a is already formatted. Use --ignore-formatted to ignore this directory and format the others.
@@ -104,13 +104,13 @@ fn directories_are_formatted_once() {
     node.check(
         "",
         expect![[r#"
-        Found log directories:
-          DIR/a
-          DIR/b
+            Found log directories:
+              DIR/a
+              DIR/b
 
-        Found metadata: {cluster.id=4L6g3nShT-eMCtK--X86sw, directory.id=ID, node.id=1, version=1}
+            Found metadata: {cluster.id=4L6g3nShT-eMCtK--X86sw, directory.id=ID, millrace.metadata.replica=DRAWN, node.id=1, version=1}
 
-    "#]],
+        "#]],
     );
     node.check("-t 5L6g3nShT-eMCtK--X86sw", expect![[r#"
         Invalid cluster.id in: DIR/a/meta.properties. Expected 5L6g3nShT-eMCtK--X86sw, but read 4L6g3nShT-eMCtK--X86sw
@@ -157,16 +157,28 @@ fn every_formatting_draws_another_replica_of_the_metadata() {
 #[test]
 fn a_controller_that_is_to_find_others_says_who_begins() {
     let node = Node::new(DYNAMIC);
-    node.check(&format!("-t {ID}"), expect![[r#""#]]);
+    node.check(&format!("-t {ID}"), expect![[r#"
+        Because controller.quorum.voters is not set on this controller, you must specify one of the following: --standalone, --initial-controllers, or --no-initial-controllers.
+        exit 1"#]]);
     // A broker need not say it: it learns.
     let broker = DYNAMIC.replace("broker,controller", "broker");
     let node = Node::new(&broker);
-    node.check(&format!("-t {ID}"), expect![[r#""#]]);
+    node.check(&format!("-t {ID}"), expect![[r#"
+        Formatting metadata directory DIR/a.
+        Formatting data directory DIR/b.
+    "#]]);
     assert_eq!(node.meta("a").initial_controllers, None);
-    node.check(&format!("-t {ID} -g --standalone"), expect![[r#""#]]);
-    Node::new(&broker).check(&format!("-t {ID} -I {LISTED}"), expect![[r#""#]]);
+    node.check(&format!("-t {ID} -g --standalone"), expect![[r#"
+        You can only use --standalone on a controller.
+        exit 1"#]]);
+    Node::new(&broker).check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+        --initial-controllers 1@127.0.0.1:9093:N5oIhbO8M9E8XquQBgqrAQ,2@127.0.0.1:9193:P5oIhbO8M9E8XquQBgqrAQ: node 1 is this one, and its process.roles has no controller; add the role, or leave it out of the list
+        exit 1"#]]);
     Node::new(&broker.replace("node.id=1", "node.id=3"))
-        .check(&format!("-t {ID} -I {LISTED}"), expect![[r#""#]]);
+        .check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+            Formatting dynamic metadata directory DIR/a.
+            Formatting data directory DIR/b.
+        "#]]);
 }
 
 #[test]
@@ -174,17 +186,30 @@ fn initial_controllers_are_written_with_the_directory_they_name() {
     let node = Node::new(DYNAMIC);
     node.check(
         &format!("-t {ID} --initial-controllers {LISTED}"),
-        expect![[r#""#]],
+        expect![[r#"
+            Formatting dynamic metadata voter directory DIR/a.
+            Formatting data directory DIR/b.
+        "#]],
     );
     for directory in ["a", "b"] {
         assert_eq!(voters(&node.meta(directory)).as_deref(), Some(LISTED));
     }
     assert_eq!(node.meta("a").directory_id, "N5oIhbO8M9E8XquQBgqrAQ");
     assert_ne!(node.meta("b").directory_id, "N5oIhbO8M9E8XquQBgqrAQ");
-    node.check("", expect![[r#""#]]);
+    node.check("", expect![[r#"
+        Found log directories:
+          DIR/a
+          DIR/b
+
+        Found metadata: {cluster.id=4L6g3nShT-eMCtK--X86sw, directory.id=ID, millrace.initial.controllers=1@127.0.0.1:9093:N5oIhbO8M9E8XquQBgqrAQ,2@127.0.0.1:9193:P5oIhbO8M9E8XquQBgqrAQ, millrace.metadata.replica=DRAWN, node.id=1, version=1}
+
+    "#]]);
     // A controller that joins those who began.
     let later = Node::new(&DYNAMIC.replace("node.id=1", "node.id=3"));
-    later.check(&format!("-t {ID} -I {LISTED}"), expect![[r#""#]]);
+    later.check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+        Formatting dynamic metadata directory DIR/a.
+        Formatting data directory DIR/b.
+    "#]]);
     assert_eq!(voters(&later.meta("a")).as_deref(), Some(LISTED));
 }
 
@@ -196,7 +221,10 @@ fn the_metadata_s_directory_is_the_first_of_log_dirs() {
     let dir = node.dir.path().display();
     let turned = settings.replace(&format!("{dir}/a,{dir}/b"), &format!("{dir}/b,{dir}/a"));
     std::fs::write(path, turned).expect("written");
-    node.check(&format!("-t {ID} -I {LISTED}"), expect![[r#""#]]);
+    node.check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+        Formatting data directory DIR/a.
+        Formatting dynamic metadata voter directory DIR/b.
+    "#]]);
     assert_eq!(node.meta("b").directory_id, "N5oIhbO8M9E8XquQBgqrAQ");
 }
 
@@ -216,7 +244,9 @@ fn a_controller_alone_names_itself() {
     // Without a listener for other controllers nobody is to find it.
     check("node.id=1\n", None);
     let unlisted = DYNAMIC.replace(",CONTROLLER://127.0.0.1:9093", "");
-    Node::new(&unlisted).check(&format!("-t {ID} -s"), expect![[r#""#]]);
+    Node::new(&unlisted).check(&format!("-t {ID} -s"), expect![[r#"
+        controller.listener.names must contain at least one value appearing in the 'listeners' configuration when running the KRaft controller role
+        exit 1"#]]);
 }
 
 #[test]
@@ -224,7 +254,10 @@ fn a_controller_may_be_formatted_to_be_let_in_later() {
     let node = Node::new(DYNAMIC);
     node.check(
         &format!("-t {ID} --no-initial-controllers"),
-        expect![[r#""#]],
+        expect![[r#"
+            Formatting metadata directory DIR/a.
+            Formatting data directory DIR/b.
+        "#]],
     );
     assert_eq!(voters(&node.meta("a")).as_deref(), Some("none"));
 }
@@ -232,25 +265,53 @@ fn a_controller_may_be_formatted_to_be_let_in_later() {
 #[test]
 fn voters_of_the_settings_exclude_others() {
     let node = Node::new(&format!("{DYNAMIC}{VOTERS}"));
-    node.check(&format!("-t {ID} --standalone"), expect![[r#""#]]);
-    node.check(&format!("-t {ID} -I {LISTED}"), expect![[r#""#]]);
-    node.check(&format!("-t {ID}"), expect![[r#""#]]);
+    node.check(&format!("-t {ID} --standalone"), expect![[r#"
+        You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want to use dynamic quorum, please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead.
+        exit 1"#]]);
+    node.check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+        You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want to use dynamic quorum, please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead.
+        exit 1"#]]);
+    node.check(&format!("-t {ID}"), expect![[r#"
+        Formatting metadata directory DIR/a.
+        Formatting data directory DIR/b.
+    "#]]);
     assert_eq!(node.meta("a").initial_controllers, None);
     let node = Node::new(&format!("{DYNAMIC}{VOTERS}"));
-    node.check(&format!("-t {ID} -N"), expect![[r#""#]]);
+    node.check(&format!("-t {ID} -N"), expect![[r#"
+        Formatting metadata directory DIR/a.
+        Formatting data directory DIR/b.
+    "#]]);
     assert_eq!(node.meta("a").initial_controllers, None);
 }
 
 #[test]
 fn one_of_the_ways_to_begin_is_chosen() {
     let node = Node::new(DYNAMIC);
-    node.check(&format!("-t {ID} --standalone -N"), expect![[r#""#]]);
+    node.check(&format!("-t {ID} --standalone -N"), expect![[r#"
+        usage: kafka-storage format [-h] --config CONFIG --cluster-id CLUSTER_ID
+                             [--ignore-formatted]
+                             [--release-version RELEASE_VERSION]
+                             [--feature FEATURE] [--standalone |
+                             --no-initial-controllers |
+                             --initial-controllers INITIAL_CONTROLLERS]
+        kafka-storage: error: argument --no-initial-controllers/-N: not allowed with argument --standalone/-s
+        exit 1"#]]);
     node.check(
         &format!("-t {ID} -I {LISTED} --standalone"),
-        expect![[r#""#]],
+        expect![[r#"
+            usage: kafka-storage format [-h] --config CONFIG --cluster-id CLUSTER_ID
+                                 [--ignore-formatted]
+                                 [--release-version RELEASE_VERSION]
+                                 [--feature FEATURE] [--standalone |
+                                 --no-initial-controllers |
+                                 --initial-controllers INITIAL_CONTROLLERS]
+            kafka-storage: error: argument --standalone/-s: not allowed with argument --initial-controllers/-I
+            exit 1"#]],
     );
     node.check(
         &format!("-t {ID} --initial-controllers=1@127.0.0.1:9093"),
-        expect![[r#""#]],
+        expect![[r#"
+            --initial-controllers 1@127.0.0.1:9093: No colon following port could be found.
+            exit 1"#]],
     );
 }

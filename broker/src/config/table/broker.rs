@@ -11,7 +11,7 @@ settings! {
     "broker.id", Int, "-1", Any, High, ReadOnly, Served,
         "The older name of node.id.";
     "process.roles", List, none, Items(&["broker", "controller"]), High, ReadOnly, Served,
-        "broker, or broker and controller; every broker takes part in the metadata as it is needed.";
+        "broker, or broker and controller: one that may be a voter of the metadata. Every broker has a copy of it.";
     "broker.rack", String, none, Any, Medium, ReadOnly, Served,
         "Where this broker stands; replicas of a partition are spread over racks.";
     "broker.heartbeat.interval.ms", Int, "2000", Any, Medium, ReadOnly, Accepted(LIVENESS),

@@ -1,15 +1,15 @@
-//! What Kafka's controllers use; here the brokers hold the metadata themselves.
+//! The metadata: who keeps it, and what Kafka's controllers use besides. Here the brokers hold it themselves.
 
 use super::reasons::METADATA;
 use super::settings;
-use crate::config::setting::Served::Accepted;
+use crate::config::setting::Served::{Accepted, Served};
 use crate::config::setting::Valid::{Any, AtLeast};
 
 settings! {
-    "controller.quorum.voters", List, "", Any, High, ReadOnly, Accepted(METADATA),
-        "The controllers, as id@host:port.";
-    "controller.quorum.bootstrap.servers", List, "", Any, High, ReadOnly, Accepted(METADATA),
-        "Where controllers are found.";
+    "controller.quorum.voters", List, "", Any, High, ReadOnly, Served,
+        "The first voters of the metadata, as id@host:port; the same on every broker.";
+    "controller.quorum.bootstrap.servers", List, "", Any, High, ReadOnly, Served,
+        "Where brokers that keep the metadata are found, as host:port.";
     "controller.quorum.auto.join.enable", Boolean, "false", Any, Low, ReadOnly, Accepted(METADATA),
         "Whether a new controller joins the voters by itself.";
     "controller.quorum.append.linger.ms", Int, "25", AtLeast(0), Medium, ReadOnly, Accepted(METADATA),

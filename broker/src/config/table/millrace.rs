@@ -2,7 +2,7 @@
 
 use super::settings;
 use crate::config::setting::Served::Served;
-use crate::config::setting::Valid::{AtLeast, Between};
+use crate::config::setting::Valid::{Any, AtLeast, Between};
 
 settings! {
     "millrace.log.budget.bytes", Long, "1073741824", AtLeast(134_217_728), High, ReadOnly, Served,
@@ -25,4 +25,10 @@ settings! {
         "Threads of each directory that replicate its partitions.";
     "millrace.raft.tick.ms", Int, "100", Between(10, 10_000), Low, ReadOnly, Served,
         "Unit of raft's timing: a leader is missed after ten to twenty of them.";
+    "millrace.peer.secret.files", List, "", Any, High, ReadOnly, Served,
+        "Files with the secret by which brokers know each other: the first is used, a second one is accepted, too, while secrets are exchanged.";
+    "millrace.peer.pulse.ms", Int, "100", Between(10, 10_000), Low, ReadOnly, Served,
+        "How often brokers tell each other that they are there.";
+    "millrace.peer.silence.ms", Int, "2000", Between(100, 60_000), Medium, ReadOnly, Served,
+        "A broker that is silent for so long counts as away; at least four times millrace.peer.pulse.ms.";
 }

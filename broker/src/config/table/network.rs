@@ -17,7 +17,7 @@ settings! {
     "security.inter.broker.protocol", String, "PLAINTEXT", OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Medium, ReadOnly, Served,
         "Chooses the listener the other brokers connect to by its protocol; inter.broker.listener.name does so by name.";
     "controller.listener.names", List, none, Any, High, ReadOnly, Served,
-        "Names of the listeners that Kafka keeps for its controllers; the broker does not open them for clients.";
+        "Names of the listeners that brokers use among themselves, first the one that others are told of; not for clients.";
     "early.start.listeners", List, none, Any, High, ReadOnly, Accepted("listeners open when the broker can serve all of them"),
         "Listeners that open before the broker is ready.";
     "max.connections", Int, "2147483647", AtLeast(0), Medium, ClusterWide, Served,

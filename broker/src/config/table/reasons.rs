@@ -6,7 +6,7 @@ pub(super) const COORDINATOR_LOG: &str =
 pub(super) const KERNEL_BUFFERS: &str = "the kernel sizes the sockets' buffers";
 pub(super) const LIVENESS: &str = "the raft groups notice themselves who is away";
 pub(super) const METADATA: &str =
-    "brokers hold the metadata themselves, there are no controllers to set up";
+    "brokers hold the metadata themselves, and its raft group has its own timing and bounds";
 pub(super) const METRICS: &str = "metrics are read at /metrics in Prometheus' format";
 pub(super) const NO_CLASSES: &str = "Java classes cannot be loaded; leave it out";
 pub(super) const NO_SECURITY: &str = "nobody logs in yet";

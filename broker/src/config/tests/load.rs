@@ -152,7 +152,7 @@ fn listeners_are_read() {
         shown(&config.listeners),
         ["INTERNAL://[::1]:19092", "EXTERNAL://:9092"]
     );
-    assert_eq!(shown(&config.controller_listeners), ["CONTROLLER://:0"]);
+    assert_eq!(shown(&config.peer_listeners), ["CONTROLLER://:0"]);
     assert_eq!(
         shown(&config.advertised_listeners),
         ["EXTERNAL://example.org:443", "INTERNAL://[::1]:19092"]

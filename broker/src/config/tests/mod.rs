@@ -5,6 +5,7 @@ mod dynamic;
 mod groups;
 mod load;
 mod names;
+mod quorum;
 mod reference;
 mod samples;
 mod table;

@@ -30,13 +30,11 @@ fn the_kraft_sample_loads() {
     assert_eq!(config.node_id, 1);
     assert_eq!(config.log_dirs, [PathBuf::from("/tmp/kraft-combined-logs")]);
     assert_eq!(config.listeners[0].to_string(), "PLAINTEXT://:9092");
-    assert_eq!(
-        config.controller_listeners[0].to_string(),
-        "CONTROLLER://:9093"
-    );
+    assert_eq!(config.peer_listeners[0].to_string(), "CONTROLLER://:9093");
     let advertised = config.advertised_listeners[0].to_string();
     assert_eq!(advertised, "PLAINTEXT://localhost:9092");
-    assert_eq!(warned, ["controller.quorum.voters"]);
+    assert!(warned.is_empty(), "{warned:?}");
+    assert!(config.is_controller && !config.names_other_controllers());
 }
 
 #[test]
