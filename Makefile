@@ -29,6 +29,10 @@ run: deps ## Run one broker on localhost:9092, its data in ./millrace-data (DATA
 		--override listeners=PLAINTEXT://localhost:9092 --override advertised.listeners=PLAINTEXT://localhost:9092 \
 		--override millrace.metrics.listener=localhost:9644 --override log.dirs=$(DATA)
 
+.PHONY: cluster
+cluster: build ## Run three brokers on localhost:19092, 19192 and 19292, their data in ./millrace-data/cluster (DATA=...)
+	@DATA="$(if $(filter command line environment,$(origin DATA)),$(DATA),$(DATA)/cluster)" exec tools/cluster.sh
+
 .PHONY: demo
 demo: deps ## Run the engine's demonstration
 	cargo run --release -p millrace-broker --bin millrace -- demo
