@@ -29,9 +29,12 @@ run: deps ## Run one broker on localhost:9092, its data in ./millrace-data (DATA
 		--override listeners=PLAINTEXT://localhost:9092 --override advertised.listeners=PLAINTEXT://localhost:9092 \
 		--override millrace.metrics.listener=localhost:9644 --override log.dirs=$(DATA)
 
+# Where `make cluster` keeps its data: not inside that of `make run`, whose broker takes no directory with other files.
+CLUSTER_DATA ?= $(CURDIR)/millrace-cluster
+
 .PHONY: cluster
-cluster: build ## Run three brokers on localhost:19092, 19192 and 19292, their data in ./millrace-data/cluster (DATA=...)
-	@DATA="$(if $(filter command line environment,$(origin DATA)),$(DATA),$(DATA)/cluster)" exec tools/cluster.sh
+cluster: build ## Run three brokers on localhost:19092, 19192 and 19292, their data in ./millrace-cluster (CLUSTER_DATA=...)
+	@DATA="$(CLUSTER_DATA)" exec tools/cluster.sh
 
 .PHONY: demo
 demo: deps ## Run the engine's demonstration

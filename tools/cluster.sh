@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # tools/cluster.sh: runs the three brokers of config/cluster in the foreground, until Ctrl-C or SIGTERM ends them all.
 #
-# DATA is where they keep everything: directories, logs, the secret, and the settings they were started with (millrace-data/cluster).
+# DATA is where they keep everything: directories, logs, the secret, and the settings they were started with (millrace-cluster).
 # Each directory is formatted once, all with one cluster id; what is gone afterwards is not formatted again, the broker refuses it.
 # MILLRACE names the broker's program; the tools are beside it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-DATA=${DATA:-$PWD/millrace-data/cluster}
+DATA=${DATA:-$PWD/millrace-cluster}
 MILLRACE=${MILLRACE:-${CARGO_TARGET_DIR:-$PWD/target}/release/millrace}
 NODES=(1 2 3)
 declare -A broker_of=()
@@ -55,7 +55,7 @@ prepare() {
     make_secret
     local node
     for node in "${NODES[@]}"; do
-        sed "s|=millrace-data/cluster/|=$DATA/|" "config/cluster/$node.properties" >"$DATA/$node.properties"
+        sed "s|=millrace-cluster/|=$DATA/|" "config/cluster/$node.properties" >"$DATA/$node.properties"
         format "$node"
     done
 }

@@ -163,22 +163,30 @@ fn a_controller_that_is_to_find_others_says_who_begins() {
     // A broker need not say it: it learns.
     let broker = DYNAMIC.replace("broker,controller", "broker");
     let node = Node::new(&broker);
-    node.check(&format!("-t {ID}"), expect![[r#"
+    node.check(
+        &format!("-t {ID}"),
+        expect![[r#"
         Formatting metadata directory DIR/a.
         Formatting data directory DIR/b.
-    "#]]);
+    "#]],
+    );
     assert_eq!(node.meta("a").initial_controllers, None);
-    node.check(&format!("-t {ID} -g --standalone"), expect![[r#"
+    node.check(
+        &format!("-t {ID} -g --standalone"),
+        expect![[r#"
         You can only use --standalone on a controller.
-        exit 1"#]]);
+        exit 1"#]],
+    );
     Node::new(&broker).check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
         --initial-controllers 1@127.0.0.1:9093:N5oIhbO8M9E8XquQBgqrAQ,2@127.0.0.1:9193:P5oIhbO8M9E8XquQBgqrAQ: node 1 is this one, and its process.roles has no controller; add the role, or leave it out of the list
         exit 1"#]]);
-    Node::new(&broker.replace("node.id=1", "node.id=3"))
-        .check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+    Node::new(&broker.replace("node.id=1", "node.id=3")).check(
+        &format!("-t {ID} -I {LISTED}"),
+        expect![[r#"
             Formatting dynamic metadata directory DIR/a.
             Formatting data directory DIR/b.
-        "#]]);
+        "#]],
+    );
 }
 
 #[test]
@@ -206,10 +214,13 @@ fn initial_controllers_are_written_with_the_directory_they_name() {
     "#]]);
     // A controller that joins those who began.
     let later = Node::new(&DYNAMIC.replace("node.id=1", "node.id=3"));
-    later.check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+    later.check(
+        &format!("-t {ID} -I {LISTED}"),
+        expect![[r#"
         Formatting dynamic metadata directory DIR/a.
         Formatting data directory DIR/b.
-    "#]]);
+    "#]],
+    );
     assert_eq!(voters(&later.meta("a")).as_deref(), Some(LISTED));
 }
 
@@ -221,10 +232,13 @@ fn the_metadata_s_directory_is_the_first_of_log_dirs() {
     let dir = node.dir.path().display();
     let turned = settings.replace(&format!("{dir}/a,{dir}/b"), &format!("{dir}/b,{dir}/a"));
     std::fs::write(path, turned).expect("written");
-    node.check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
+    node.check(
+        &format!("-t {ID} -I {LISTED}"),
+        expect![[r#"
         Formatting data directory DIR/a.
         Formatting dynamic metadata voter directory DIR/b.
-    "#]]);
+    "#]],
+    );
     assert_eq!(node.meta("b").directory_id, "N5oIhbO8M9E8XquQBgqrAQ");
 }
 
@@ -271,16 +285,22 @@ fn voters_of_the_settings_exclude_others() {
     node.check(&format!("-t {ID} -I {LISTED}"), expect![[r#"
         You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you want to use dynamic quorum, please remove controller.quorum.voters and specify controller.quorum.bootstrap.servers instead.
         exit 1"#]]);
-    node.check(&format!("-t {ID}"), expect![[r#"
+    node.check(
+        &format!("-t {ID}"),
+        expect![[r#"
         Formatting metadata directory DIR/a.
         Formatting data directory DIR/b.
-    "#]]);
+    "#]],
+    );
     assert_eq!(node.meta("a").initial_controllers, None);
     let node = Node::new(&format!("{DYNAMIC}{VOTERS}"));
-    node.check(&format!("-t {ID} -N"), expect![[r#"
+    node.check(
+        &format!("-t {ID} -N"),
+        expect![[r#"
         Formatting metadata directory DIR/a.
         Formatting data directory DIR/b.
-    "#]]);
+    "#]],
+    );
     assert_eq!(node.meta("a").initial_controllers, None);
 }
 

@@ -1,6 +1,7 @@
 //! The settings files that tutorials name load as they are.
 
 use crate::config::{BrokerConfig, SettingsFile, Sources};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 #[track_caller]
@@ -35,6 +36,43 @@ fn the_kraft_sample_loads() {
     assert_eq!(advertised, "PLAINTEXT://localhost:9092");
     assert!(warned.is_empty(), "{warned:?}");
     assert!(config.is_controller && !config.names_other_controllers());
+}
+
+#[test]
+fn the_samples_of_three_brokers_make_one_cluster() {
+    let configs = [1, 2, 3].map(|node| {
+        let (config, warned) = load(&format!("cluster/{node}.properties"));
+        assert!(warned.is_empty(), "{warned:?}");
+        assert_eq!(config.node_id, node);
+        assert!(config.is_controller && config.names_other_controllers());
+        config
+    });
+    let mut ports = BTreeSet::new();
+    for config in &configs {
+        assert_eq!(config.quorum_voters, configs[0].quorum_voters);
+        assert_eq!(config.peer_secret_files, configs[0].peer_secret_files);
+        let own = config
+            .quorum_voters
+            .iter()
+            .find(|voter| voter.id == config.node_id);
+        let own = own.map(|voter| (voter.host.clone(), voter.port));
+        let at = config.peer_advertised.clone().map(|at| (at.host, at.port));
+        assert_eq!(own, at);
+        let listeners = config.listeners.iter().chain(&config.peer_listeners);
+        let http = config
+            .metrics_listener
+            .iter()
+            .chain(&config.control_listener);
+        ports.extend(
+            listeners
+                .map(|listener| listener.port)
+                .chain(http.map(|at| at.port)),
+        );
+    }
+    assert_eq!(ports.len(), 12, "four of each: {ports:?}");
+    let directories: BTreeSet<&PathBuf> =
+        configs.iter().flat_map(|config| &config.log_dirs).collect();
+    assert_eq!(directories.len(), 3);
 }
 
 #[test]
