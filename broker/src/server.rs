@@ -3,18 +3,21 @@
 use crate::admin::{self, Admin, LogFilter, Ports};
 use crate::api::{self, Broker, BrokerParts};
 use crate::budget::Budget;
-use crate::config::{BrokerConfig, Listener};
-use crate::engine::{self, Engine, EngineOptions};
+use crate::cluster::{self, Cluster, Controller};
+use crate::config::{BrokerConfig, Listener, Protocol};
+use crate::engine::{self, Engine, EngineOptions, SharedNetwork};
 use crate::group::Groups;
-use crate::identity;
+use crate::identity::{self, Identity};
 use crate::metadata::{self, Command, Endpoint};
 use crate::metrics::Metrics;
 use crate::net::{self, Limits, Listening};
+use crate::peers::{self, Address};
 use crate::replicas::Replicas;
 use millrace_wire::uuid;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,6 +51,10 @@ pub enum Error {
     NoMetadata { path: String },
     #[error("cannot register with the metadata: {0}")]
     Register(metadata::Error),
+    #[error("{path}: {reason}")]
+    Secret { path: String, reason: String },
+    #[error(transparent)]
+    Founding(#[from] cluster::FoundingError),
     #[error("the metadata has no leader after {METADATA_PATIENCE:?}")]
     NoLeader,
 }
@@ -80,25 +87,44 @@ impl Server {
         let config = Arc::new(config);
         // First, so that two brokers on one port do not both open their directories.
         let listening = bind_all(&config).await?;
+        let peer_listener = bind_for_peers(&config).await?;
         let metrics = Arc::new(Metrics::new(config.metrics_max_topics));
         let pages = Arc::new(Admin::new(metrics.clone()));
         let admin = Ports::bind(&config).await?.serve(&pages, filter);
         pages.starting("opening the directories");
         let new_cluster_id = || uuid::to_text(uuid::random());
         let identity = identity::establish(&config, new_cluster_id)?;
-        let engine = open_engine(&config).await?;
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let (cluster, peer_endpoint) =
+            join_peers(&config, &identity, peer_listener, &stop, &tasks).await?;
+        let engine = open_engine(&config, &identity, &cluster).await?;
         let no_metadata = || Error::NoMetadata {
             path: config.log_dirs[0].display().to_string(),
         };
         let metadata = engine.metadata().ok_or_else(no_metadata)?;
+        pages.starting("joining the cluster");
+        cluster.join(engine.clone(), &metadata).await?;
         pages.starting("registering with the metadata");
-        register(&metadata, &config, &listening).await?;
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let broker = metadata::Broker {
+            id: config.node_id,
+            endpoints: endpoints(&config, &listening).await,
+            rack: config.broker_rack.clone(),
+            peer: peer_endpoint,
+            metadata_replica: identity.metadata_replica,
+        };
+        settle(&metadata, Command::BeginFeatures).await?;
+        settle(&metadata, Command::RegisterBroker(broker)).await?;
+        cluster.follow(&metadata);
+        if config.auto_leader_rebalance_enable {
+            let seconds = config.leader_imbalance_check_interval_seconds;
+            cluster.keep_preferences(Duration::from_secs(seconds.unsigned_abs()));
+        }
         pages.starting("starting the replicas");
         let replicas = Replicas::start(
             engine,
             metadata.clone(),
+            cluster,
             config.clone(),
             metrics.clone(),
             stop.clone(),
@@ -163,6 +189,8 @@ impl Server {
     pub async fn stop(self) {
         // Probes hear of it before clients do.
         self.pages.stopping();
+        // Before clients are sent away: those who come to lead are ready for them.
+        self.broker.replicas.cluster().leave().await;
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(GRACE, self.tasks.wait())
@@ -204,9 +232,16 @@ async fn close(engine: Arc<Engine>) {
     }
 }
 
-async fn open_engine(config: &Arc<BrokerConfig>) -> Result<Arc<Engine>, Error> {
-    let options = engine_options(config);
-    let open = move || Engine::open(&options, &|_| Default::default());
+async fn open_engine(
+    config: &Arc<BrokerConfig>,
+    identity: &Identity,
+    cluster: &Cluster,
+) -> Result<Arc<Engine>, Error> {
+    let mut options = engine_options(config);
+    options.metadata_peer = identity.metadata_replica;
+    options.founds_metadata = false;
+    options.network = SharedNetwork(cluster.network());
+    let open = move || Engine::open_dormant(&options);
     let opened = tokio::task::spawn_blocking(open).await;
     let engine = opened.map_err(|error| engine::Error::Io {
         path: config.log_dirs[0].display().to_string(),
@@ -297,12 +332,127 @@ async fn bind(config: &BrokerConfig, listener: &Listener) -> std::io::Result<Lis
     Err(last.unwrap_or_else(|| std::io::Error::other("the host has no address")))
 }
 
-/// Tells the cluster where this broker is reached.
-async fn register(
-    metadata: &metadata::Handle,
+/// Where other brokers reach this one: where the settings say, or, if they name no listener for that, at a port of the system's choice.
+/// One that is alone needs none.
+async fn bind_for_peers(config: &BrokerConfig) -> Result<Option<(Listener, TcpListener)>, Error> {
+    let listener = match config.peer_listeners.first() {
+        Some(listener) => listener.clone(),
+        None if config.names_other_controllers() => {
+            let clients = config.listeners.iter();
+            let mut clients = clients.filter(|one| one.name == config.inter_broker_listener);
+            let host = clients
+                .next()
+                .map_or_else(String::new, |one| one.host.clone());
+            Listener {
+                name: "CONTROLLER".to_owned(),
+                protocol: Protocol::Plaintext,
+                host,
+                port: 0,
+            }
+        }
+        None => return Ok(None),
+    };
+    let failed = |error| Error::Listen {
+        listener: listener.to_string(),
+        error,
+    };
+    let bound = match listener.host.as_str() {
+        "" => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, listener.port)).await {
+            Ok(bound) => Ok(bound),
+            Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, listener.port)).await,
+        },
+        host => TcpListener::bind((host, listener.port)).await,
+    };
+    let bound = bound.map_err(failed)?;
+    Ok(Some((listener, bound)))
+}
+
+/// Begins to talk to the other brokers. With it comes where they reach this one.
+async fn join_peers(
     config: &BrokerConfig,
-    listening: &[(Listener, Listening)],
-) -> Result<(), Error> {
+    identity: &Identity,
+    listener: Option<(Listener, TcpListener)>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<(Cluster, Option<Endpoint>), Error> {
+    let controllers = identity.initial_controllers.iter().map(|one| Controller {
+        id: one.id,
+        address: Address {
+            host: one.host.clone(),
+            port: one.port,
+        },
+    });
+    let controllers: Vec<Controller> = controllers.collect();
+    let is_alone = controllers.iter().all(|one| one.id == config.node_id);
+    let secrets = secrets(config, identity, is_alone)?;
+    let mut peers = peers::Settings::new(config.node_id, identity.cluster_id.clone(), secrets);
+    peers.pulse_interval = Duration::from_millis(config.peer_pulse_ms);
+    peers.silence = Duration::from_millis(config.peer_silence_ms);
+    let settings = cluster::Settings {
+        peers,
+        metadata_replica: identity.metadata_replica,
+        controllers,
+        is_controller: config.is_controller,
+        lag: Duration::from_millis(u64::try_from(config.replica_lag_time_max_ms).unwrap_or(0)),
+    };
+    let mut endpoint = None;
+    let mut listeners = Vec::new();
+    if let Some((listener, bound)) = listener {
+        let address = bound.local_addr().map_err(|error| Error::Listen {
+            listener: listener.to_string(),
+            error,
+        })?;
+        tracing::info!(listener = listener.name, %address, "listening for brokers");
+        let advertised = config.peer_advertised.as_ref();
+        let host = advertised.map_or(&listener.host, |one| &one.host);
+        endpoint = Some(Endpoint {
+            listener: listener.name.clone(),
+            protocol: "PLAINTEXT".to_owned(),
+            host: match host.as_str() {
+                "" | "0.0.0.0" | "::" => own_name().await,
+                host => host.to_owned(),
+            },
+            port: match advertised.map_or(0, |one| one.port) {
+                0 => address.port(),
+                port => port,
+            },
+        });
+        listeners.push(bound);
+    }
+    let cluster = Cluster::start(settings, listeners, stop.clone(), tasks);
+    Ok((cluster, endpoint))
+}
+
+/// What brokers know each other by. Without a secret in the settings it is what everybody knows who knows the cluster's id.
+fn secrets(
+    config: &BrokerConfig,
+    identity: &Identity,
+    is_alone: bool,
+) -> Result<peers::Secrets, Error> {
+    let mut secrets = Vec::new();
+    for path in &config.peer_secret_files {
+        let read = std::fs::read(path).map_err(|error| Error::Secret {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        });
+        secrets.push(read?.trim_ascii().to_vec());
+    }
+    if secrets.is_empty() {
+        if !is_alone {
+            tracing::warn!(
+                "millrace.peer.secret.files is not set: whoever reaches this broker's listener for brokers, and knows the cluster's id, is taken for a broker"
+            );
+        }
+        secrets.push(format!("millrace cluster {}", identity.cluster_id).into_bytes());
+    }
+    peers::Secrets::new(secrets).map_err(|error| Error::Secret {
+        path: "millrace.peer.secret.files".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Where clients reach this broker.
+async fn endpoints(config: &BrokerConfig, listening: &[(Listener, Listening)]) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for advertised in &config.advertised_listeners {
         let bound = listening
@@ -322,15 +472,7 @@ async fn register(
             port,
         });
     }
-    let broker = metadata::Broker {
-        id: config.node_id,
-        endpoints,
-        rack: config.broker_rack.clone(),
-        peer: None,
-        metadata_replica: engine::SOLE_PEER,
-    };
-    settle(metadata, Command::BeginFeatures).await?;
-    settle(metadata, Command::RegisterBroker(broker)).await
+    endpoints
 }
 
 /// The metadata may have to elect its leader first.

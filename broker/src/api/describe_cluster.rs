@@ -25,7 +25,7 @@ pub async fn handle(
     }
     response.cluster_id = text(&*call.broker.cluster_id);
     response.controller_id = BrokerId(call.broker.id());
-    let known = brokers(&call.broker.metadata.image(), &call.caller.listener);
+    let known = brokers(call);
     let described = known.into_iter().map(|broker| {
         let mut described = DescribeClusterBroker::default();
         described.broker_id = broker.node_id;

@@ -4,8 +4,8 @@
 
 use super::{Broker, Call, Reply, code, text};
 use crate::clock;
+use crate::cluster::{Standing, Standpoint};
 use crate::metadata::{self, Image};
-use crate::raft::{Progress, Role, Status};
 use millrace_wire::ErrorCode;
 use millrace_wire::messages::describe_quorum_request as asked;
 use millrace_wire::messages::describe_quorum_response::{
@@ -23,10 +23,9 @@ pub async fn handle(call: &Call, request: DescribeQuorumRequest) -> Reply<Descri
         response.topics = request.topics.into_iter().map(unknown).collect();
         return Reply::Answer(response);
     }
-    let status = call.broker.metadata.status().await;
-    match status.filter(|status| status.role == Role::Leader) {
-        Some(status) => {
-            response.topics = vec![topic(partition(&call.broker, &status, call.version))];
+    match call.broker.replicas.cluster().metadata_standing().await {
+        Some(standing) => {
+            response.topics = vec![topic(partition(&call.broker, &standing, call.version))];
             if call.version >= WITH_NODES {
                 response.nodes = nodes(&call.broker.metadata.image(), &response.topics);
             }
@@ -71,17 +70,16 @@ fn topic(partition: PartitionData) -> TopicData {
     topic
 }
 
-fn partition(broker: &Broker, status: &Status, version: i16) -> PartitionData {
+fn partition(broker: &Broker, standing: &Standing, version: i16) -> PartitionData {
     let now_ms = clock::now_ms();
-    let state = |progress: &Progress| replica(broker, status, progress, now_ms, version);
-    let (voters, observers): (Vec<&Progress>, Vec<&Progress>) = status
-        .progress
-        .iter()
-        .partition(|progress| progress.is_voter);
+    let state = |one: &Standpoint| replica(broker, standing, one, now_ms, version);
+    let replicas = standing.replicas.iter();
+    let (voters, observers): (Vec<&Standpoint>, Vec<&Standpoint>) =
+        replicas.partition(|one| one.is_voter);
     let mut partition = PartitionData::default();
-    partition.leader_id = BrokerId(broker.id());
-    partition.leader_epoch = i32::try_from(status.term).unwrap_or(i32::MAX);
-    partition.high_watermark = end(status.commit);
+    partition.leader_id = BrokerId(standing.leader);
+    partition.leader_epoch = i32::try_from(standing.term).unwrap_or(i32::MAX);
+    partition.high_watermark = end(standing.commit);
     partition.current_voters = voters.into_iter().map(state).collect();
     partition.observers = observers.into_iter().map(state).collect();
     partition
@@ -94,22 +92,22 @@ fn end(index: u64) -> i64 {
 
 fn replica(
     broker: &Broker,
-    status: &Status,
-    progress: &Progress,
+    standing: &Standing,
+    one: &Standpoint,
     now_ms: i64,
     version: i16,
 ) -> ReplicaState {
     let mut state = ReplicaState::default();
-    state.log_end_offset = end(progress.matched);
-    // While there is one broker its replica is the only one. Of another it would not be known who holds it.
-    let is_own = progress.peer == status.peer;
-    state.replica_id = BrokerId(if is_own { broker.id() } else { -1 });
-    if is_own && version >= WITH_TIMES {
-        // As Kafka's leader says it of itself. Of others the default is left: nobody knows.
+    state.log_end_offset = end(one.matched);
+    state.replica_id = BrokerId(one.broker.unwrap_or(-1));
+    // Of one that is gone the default is left: nobody knows when it was last heard of.
+    if one.is_up && version >= WITH_TIMES {
         state.last_fetch_timestamp = now_ms;
-        state.last_caught_up_timestamp = now_ms;
+        if one.matched >= standing.commit {
+            state.last_caught_up_timestamp = now_ms;
+        }
     }
-    if is_own && version >= WITH_NODES {
+    if one.broker == Some(broker.id()) && version >= WITH_NODES {
         state.replica_directory_id = broker.metadata_directory_id;
     }
     state

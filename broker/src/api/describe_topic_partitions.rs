@@ -23,7 +23,7 @@ pub async fn handle(
     let answer = Answer {
         image: &image,
         hosting: &hosting,
-        broker_id: call.broker.id(),
+        cluster: call.broker.replicas.cluster(),
         with_operations: true,
     };
     let is_all = request.topics.is_empty();

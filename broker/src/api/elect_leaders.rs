@@ -1,12 +1,16 @@
-//! ElectLeaders: who leads is raft's affair, so there is nothing to elect where the right one leads, and nobody to elect where the
-//! only replica is offline. The words are Kafka's for the same.
+//! ElectLeaders: the first replica of a partition leads again, when it is there and in sync. Who else leads is raft's affair. The words are
+//! Kafka's for the same.
 
 use super::refusal::Refused;
-use super::topics::led;
 use super::{Broker, Call, Reply, code, text};
+use crate::cluster::PreferError;
+use crate::metadata::Topic;
+use futures_util::future::join_all;
 use millrace_wire::ErrorCode;
+use millrace_wire::messages::elect_leaders_request::TopicPartitions;
 use millrace_wire::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use millrace_wire::messages::{ElectLeadersRequest, ElectLeadersResponse, TopicName};
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Election {
@@ -27,24 +31,20 @@ pub async fn handle(call: &Call, request: ElectLeadersRequest) -> Reply<ElectLea
     let broker = &call.broker;
     response.replica_election_results = match (request.topic_partitions, election) {
         (Some(topics), election) => {
-            let answer = |topic: TopicName, partitions: Vec<i32>| {
-                let results = partitions.into_iter().map(|index| {
-                    let election = election.clone();
-                    let refused = election.map_or_else(
-                        |refused| refused,
-                        |election| elect(broker, &topic, index, election),
-                    );
-                    result(index, refused)
+            let answer = async |asked: TopicPartitions| {
+                let indexes = asked.partitions.into_iter();
+                let results = indexes.map(async |index| {
+                    let elected = match election.clone() {
+                        Ok(election) => elect(broker, &asked.topic, index, election).await,
+                        Err(refused) => Err(refused),
+                    };
+                    result(index, elected)
                 });
-                let results = results.collect();
-                of_topic(topic, results)
+                of_topic(asked.topic.clone(), join_all(results).await)
             };
-            let topics = topics.into_iter();
-            topics
-                .map(|asked| answer(asked.topic, asked.partitions))
-                .collect()
+            join_all(topics.into_iter().map(answer)).await
         }
-        (None, Ok(election)) => all(broker, election),
+        (None, Ok(election)) => all(broker, election).await,
         (None, Err(_)) => Vec::new(),
     };
     Reply::Answer(response)
@@ -61,9 +61,13 @@ fn election(kind: i8) -> Result<Election, Refused> {
     }
 }
 
-/// Why no leader is elected: one broker never elects another.
-fn elect(broker: &Broker, topic: &str, index: i32, election: Election) -> Refused {
-    let unknown = |why: String| Refused::new(ErrorCode::UnknownTopicOrPartition, why);
+async fn elect(
+    broker: &Broker,
+    topic: &str,
+    index: i32,
+    election: Election,
+) -> Result<(), Refused> {
+    let unknown = |why: String| Err(Refused::new(ErrorCode::UnknownTopicOrPartition, why));
     let image = broker.metadata.image();
     let Some(known) = image.topic(topic) else {
         return unknown(format!("No such topic as {topic}"));
@@ -72,39 +76,51 @@ fn elect(broker: &Broker, topic: &str, index: i32, election: Election) -> Refuse
     let Some(partition) = partition.and_then(|index| known.partitions.get(index)) else {
         return unknown(format!("No such partition as {topic}-{index}"));
     };
-    let hosting = broker.replicas.hosting();
-    let leads = hosting
-        .topic(topic)
-        .is_some_and(|topic| led(topic, index, -1).is_ok());
-    let is_preferred = partition.replicas.first() == Some(&broker.id());
+    let cluster = broker.replicas.cluster();
+    let lead = cluster.leaders().of(partition.group);
+    let is_led = lead.is_some_and(|lead| cluster.is_up(lead.broker));
     match election {
-        Election::Preferred if leads && is_preferred => ErrorCode::ElectionNotNeeded,
-        Election::Preferred => ErrorCode::PreferredLeaderNotAvailable,
-        Election::Unclean if leads => ErrorCode::ElectionNotNeeded,
-        Election::Unclean => ErrorCode::EligibleLeadersNotAvailable,
+        Election::Unclean if is_led => Err(ErrorCode::ElectionNotNeeded.into()),
+        // No replica leads that lacks what was acknowledged.
+        Election::Unclean => Err(ErrorCode::EligibleLeadersNotAvailable.into()),
+        Election::Preferred => cluster.prefer(partition).await.map_err(|error| {
+            let code = match error {
+                PreferError::NotNeeded => ErrorCode::ElectionNotNeeded,
+                PreferError::NotAvailable => ErrorCode::PreferredLeaderNotAvailable,
+                PreferError::TimedOut => ErrorCode::RequestTimedOut,
+            };
+            code.into()
+        }),
     }
-    .into()
 }
 
 /// Of every topic the partitions that would need an election: as in Kafka, those that need none go without saying.
-fn all(broker: &Broker, election: Election) -> Vec<ReplicaElectionResult> {
+async fn all(broker: &Broker, election: Election) -> Vec<ReplicaElectionResult> {
     let image = broker.metadata.image();
-    let of_one = |(name, topic): (&String, &std::sync::Arc<crate::metadata::Topic>)| {
-        let indices = (0..).take(topic.partitions.len());
-        let results = indices.filter_map(|index| {
-            let refused = elect(broker, name, index, election);
-            (refused.code != ErrorCode::ElectionNotNeeded).then(|| result(index, refused))
+    let of_one = async |(name, topic): (&String, &Arc<Topic>)| {
+        let indexes = (0..).take(topic.partitions.len());
+        let results = indexes.map(async |index| {
+            let elected = elect(broker, name, index, election).await;
+            let is_needed =
+                !matches!(&elected, Err(refused) if refused.code == ErrorCode::ElectionNotNeeded);
+            is_needed.then(|| result(index, elected))
         });
-        of_topic(TopicName(text(name)), results.collect())
+        let results = join_all(results).await;
+        of_topic(
+            TopicName(text(name)),
+            results.into_iter().flatten().collect(),
+        )
     };
-    image.topics.iter().map(of_one).collect()
+    join_all(image.topics.iter().map(of_one)).await
 }
 
-fn result(index: i32, refused: Refused) -> PartitionResult {
+fn result(index: i32, elected: Result<(), Refused>) -> PartitionResult {
     let mut result = PartitionResult::default();
     result.partition_id = index;
-    result.error_code = code(refused.code);
-    result.error_message = Some(text(refused.message));
+    if let Err(refused) = elected {
+        result.error_code = code(refused.code);
+        result.error_message = Some(text(refused.message));
+    }
     result
 }
 

@@ -90,19 +90,36 @@ async fn find(call: &Call, key_type: i8, key: &str) -> Result<MetadataResponseBr
     }
     let topic = offsets_topic(&call.broker).await?;
     let partition = placement::partition_of(key, topic.partitions.len());
-    // The one broker that there is leads what it can lead: soon, where the topic was just made.
+    // Somebody will lead soon, where the topic was just made.
     let deadline = Instant::now() + LED_PATIENCE;
-    while topics::led(&topic, partition, -1).is_err() {
+    let leader = loop {
+        if let Some(leader) = leader(&call.broker, &topic, partition) {
+            break leader;
+        }
         if Instant::now() >= deadline {
             return Err(ErrorCode::CoordinatorNotAvailable.into());
         }
         tokio::time::sleep(LOOKING).await;
-    }
-    let brokers = super::metadata::brokers(&call.broker.metadata.image(), &call.caller.listener);
+    };
+    let brokers = super::metadata::brokers(call);
     let mut brokers = brokers.into_iter();
     brokers
-        .find(|broker| broker.node_id.0 == call.broker.id())
+        .find(|broker| broker.node_id.0 == leader)
         .ok_or(ErrorCode::CoordinatorNotAvailable.into())
+}
+
+/// Which broker leads a partition, as far as this one knows.
+fn leader(broker: &Broker, topic: &Arc<HostedTopic>, partition: i32) -> Option<i32> {
+    if topics::led(topic, partition, -1).is_ok() {
+        return Some(broker.id());
+    }
+    let cluster = broker.replicas.cluster();
+    let group = topic
+        .topic
+        .partitions
+        .get(usize::try_from(partition).ok()?)?;
+    let told = cluster.leaders().of(group.group)?;
+    (told.broker != broker.id() && cluster.is_up(told.broker)).then_some(told.broker)
 }
 
 /// Made when somebody first asks for a group.
@@ -112,7 +129,9 @@ async fn offsets_topic(broker: &Broker) -> Result<Arc<HostedTopic>, ErrorCode> {
         return Ok(topic);
     }
     let config = broker.config();
+    // A cluster that has just begun waits for its brokers; one alone does what it can.
     let brokers = broker.metadata.image().brokers.len();
+    let brokers = brokers.max(broker.replicas.cluster().expected());
     let replicas = u16::try_from(config.offsets_topic_replication_factor).unwrap_or(1);
     let settings = [
         ("cleanup.policy", "compact"),

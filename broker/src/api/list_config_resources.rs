@@ -57,7 +57,7 @@ fn names(call: &Call, kind: i8) -> Vec<String> {
     match kind {
         resource::TOPIC => image.topics.keys().cloned().collect(),
         resource::BROKER | resource::BROKER_LOGGER => {
-            let reachable = brokers(&image, &call.caller.listener).into_iter();
+            let reachable = brokers(call).into_iter();
             reachable
                 .map(|broker| broker.node_id.0.to_string())
                 .collect()

@@ -3,6 +3,7 @@
 use super::refusal::Refused;
 use super::topics::epoch;
 use super::{Call, Reply, code, text};
+use crate::cluster::Cluster;
 use crate::config::topic_name;
 use crate::metadata::{Image, Topic};
 use crate::replicas::Hosting;
@@ -50,11 +51,11 @@ pub async fn handle(call: &Call, request: MetadataRequest) -> Reply<MetadataResp
     let answer = Answer {
         image: &image,
         hosting: &hosting,
-        broker_id: broker.id(),
+        cluster: broker.replicas.cluster(),
         with_operations: request.include_topic_authorized_operations,
     };
     let mut response = MetadataResponse::default();
-    response.brokers = brokers(&image, &call.caller.listener);
+    response.brokers = brokers(call);
     response.cluster_id = Some(text(&*broker.cluster_id));
     response.controller_id = BrokerId(broker.id());
     if request.include_cluster_authorized_operations {
@@ -104,10 +105,16 @@ fn each_once(topics: &[MetadataRequestTopic]) -> Vec<&MetadataRequestTopic> {
     once.collect()
 }
 
-/// Those that a client can reach through the listener that it came in through.
-pub fn brokers(image: &Image, listener: &str) -> Vec<MetadataResponseBroker> {
-    let reachable = image.brokers.values().filter_map(|broker| {
-        let endpoint = broker.endpoint(listener)?;
+/// Those that are there, and that a client can reach through the listener that it came in through.
+pub fn brokers(call: &Call) -> Vec<MetadataResponseBroker> {
+    let up = call.broker.replicas.cluster().up();
+    let image = call.broker.metadata.image();
+    let there = image
+        .brokers
+        .values()
+        .filter(|broker| up.contains(&broker.id));
+    let reachable = there.filter_map(|broker| {
+        let endpoint = broker.endpoint(&call.caller.listener)?;
         let mut response = MetadataResponseBroker::default();
         response.node_id = BrokerId(broker.id);
         response.host = text(&*endpoint.host);
@@ -152,7 +159,7 @@ async fn create_missing(call: &Call, topics: &[&MetadataRequestTopic], is_allowe
 pub struct Answer<'a> {
     pub image: &'a Image,
     pub hosting: &'a Hosting,
-    pub broker_id: i32,
+    pub cluster: &'a Cluster,
     pub with_operations: bool,
 }
 
@@ -198,24 +205,50 @@ impl Answer<'_> {
         let mut response = MetadataResponsePartition::default();
         response.partition_index = index;
         response.replica_nodes = ids(replicas);
+        let me = self.cluster.me();
         let hosted = self.hosting.topic_by_id(&topic.id);
         let handle = hosted.and_then(|hosted| hosted.partition(index));
         let healthy = handle.filter(|handle| handle.fault().is_none());
-        match healthy.map(|handle| handle.positions()) {
-            Some(positions) if positions.leads() => {
-                response.leader_id = BrokerId(self.broker_id);
+        let positions = healthy.map(|handle| handle.positions());
+        let told = self
+            .cluster
+            .leaders()
+            .of(topic.partitions[index as usize].group);
+        let told = told.filter(|lead| self.cluster.is_up(lead.broker));
+        let lacks_mine = hosted.is_some() && healthy.is_none();
+        let is_offline = |id: &i32| match *id == me {
+            true => lacks_mine,
+            false => !self.cluster.is_up(*id),
+        };
+        let offline: Vec<i32> = replicas.iter().copied().filter(is_offline).collect();
+        response.offline_replicas = ids(&offline);
+        match (positions, told) {
+            (Some(positions), told) if positions.leads() => {
+                response.leader_id = BrokerId(me);
                 response.leader_epoch = epoch(&positions);
-                response.isr_nodes = ids(replicas);
+                let told = told.filter(|lead| lead.broker == me);
+                response.isr_nodes = ids(told
+                    .map_or(vec![me], |lead| in_order(replicas, &lead.in_sync))
+                    .as_slice());
             }
-            other => {
+            (_, Some(lead)) if lead.broker != me => {
+                response.leader_id = BrokerId(lead.broker);
+                response.leader_epoch = lead.epoch();
+                response.isr_nodes = ids(&in_order(replicas, &lead.in_sync));
+            }
+            (positions, _) => {
                 response.error_code = code(ErrorCode::LeaderNotAvailable);
                 response.leader_id = BrokerId(-1);
-                response.leader_epoch = other.map_or(-1, |positions| epoch(&positions));
-                if hosted.is_some() && healthy.is_none() {
-                    response.offline_replicas = ids(&[self.broker_id]);
-                }
+                response.leader_epoch = positions.map_or(-1, |positions| epoch(&positions));
             }
         }
         response
     }
+}
+
+/// Those in sync, in the order of the replicas.
+fn in_order(replicas: &[i32], in_sync: &[i32]) -> Vec<i32> {
+    let mut ids = replicas.to_vec();
+    ids.retain(|id| in_sync.contains(id));
+    ids
 }

@@ -117,7 +117,9 @@ fn metadata_code(refusal: &metadata::Refusal) -> ErrorCode {
         },
         metadata::Refusal::UnknownBroker(_) => ErrorCode::BrokerIdNotRegistered,
         metadata::Refusal::Feature(_) => ErrorCode::InvalidUpdateVersion,
-        metadata::Refusal::ProducerIdsExhausted => ErrorCode::UnknownServerError,
+        metadata::Refusal::Later | metadata::Refusal::ProducerIdsExhausted => {
+            ErrorCode::UnknownServerError
+        }
     }
 }
 

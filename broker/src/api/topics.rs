@@ -1,5 +1,6 @@
 //! Finding topics and partitions for requests, and making topics.
 
+use super::Call;
 use super::broker::Broker;
 use super::refusal::Refused;
 use crate::config::topic_name;
@@ -84,6 +85,16 @@ pub fn led(topic: &Arc<HostedTopic>, partition: i32, client_epoch: i32) -> Resul
         handle: handle.clone(),
         positions,
     })
+}
+
+/// Which other broker leads a partition, and in which epoch, as far as this one has heard.
+pub fn leader_elsewhere(call: &Call, topic: &HostedTopic, partition: i32) -> Option<(i32, i32)> {
+    let index = usize::try_from(partition).ok()?;
+    let group = topic.topic.partitions.get(index)?.group;
+    let cluster = call.broker.replicas.cluster();
+    let lead = cluster.leaders().of(group)?;
+    let is_other = lead.broker != cluster.me() && cluster.is_up(lead.broker);
+    is_other.then(|| (lead.broker, lead.epoch()))
 }
 
 /// What occurs more than once.

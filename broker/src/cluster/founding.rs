@@ -197,7 +197,7 @@ impl Cluster {
 
 impl Inner {
     pub(super) async fn who(&self) -> Who {
-        let is_empty = match (self.engine.get(), self.metadata.get()) {
+        let is_empty = match (self.engine(), self.metadata.get()) {
             (Some(engine), Some(_)) if !engine.has_metadata() => Some(true),
             (Some(_), Some(metadata)) => metadata
                 .status()
@@ -250,7 +250,7 @@ impl Inner {
         &self,
         changes: Vec<ConfChangeSingle>,
     ) -> Result<ConfState, Failure<ChangeRefusal>> {
-        let engine = self.engine.get().ok_or(Failure::Stopped)?;
+        let engine = self.engine().ok_or(Failure::Stopped)?;
         let mut change = ConfChangeV2::default();
         change.set_changes(changes.into());
         let (sender, receiver) = oneshot::channel();

@@ -2,6 +2,7 @@
 
 use super::Inner;
 use super::leaders::Rumours;
+use super::preference::Transfer;
 use crate::metadata::{self, BrokerId};
 use crate::peers::{Answer, Handler};
 use crate::raft::Failure;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 
 /// Kinds of notes.
 pub(super) const LEADERS: u16 = 1;
+pub(super) const TRANSFER: u16 = 2;
 
 /// Kinds of questions.
 pub(super) const WHO: u16 = 1;
 pub(super) const COMMAND: u16 = 2;
 pub(super) const JOIN: u16 = 3;
+pub(super) const STANDING: u16 = 4;
 
 /// What a broker says of itself. Later releases may add fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,7 +79,7 @@ impl Handler for Hub {
     fn pulsed(&self, _from: BrokerId, _body: Bytes) {}
 
     fn raft(&self, _from: BrokerId, messages: Vec<(GroupId, Message)>) {
-        let Some(engine) = self.0.engine.get() else {
+        let Some(engine) = self.0.engine() else {
             return;
         };
         for (group, message) in messages {
@@ -91,6 +94,11 @@ impl Handler for Hub {
                     self.0.leaders.hear(from, rumours);
                 }
             }
+            TRANSFER => {
+                if let Some(transfer) = decode::<Transfer>(from, &body) {
+                    self.0.transfer(&transfer);
+                }
+            }
             // Of a later release.
             _ => tracing::debug!(from, kind, "a note of an unknown kind"),
         }
@@ -101,6 +109,7 @@ impl Handler for Hub {
         self.0.runtime.spawn(async move {
             match kind {
                 WHO => answer.send(encode(&inner.who().await)),
+                STANDING => answer.send(encode(&inner.standing().await)),
                 COMMAND => {
                     if let Some(metadata) = inner.metadata.get() {
                         let done = match decode::<metadata::Command>(from, &body) {
@@ -125,7 +134,7 @@ impl Handler for Hub {
     }
 
     fn snapshot_sent(&self, group: GroupId, peer: PeerId, delivered: bool) {
-        if let Some(engine) = self.0.engine.get() {
+        if let Some(engine) = self.0.engine() {
             engine.snapshot_sent(group, peer, delivered);
         }
     }

@@ -4,6 +4,7 @@ use super::hub::{LEADERS, encode};
 use super::{Cluster, Inner};
 use crate::metadata::{BrokerId, Image};
 use crate::partition::Role;
+use crate::partition::epochs::leader_epoch_of;
 use crate::raft::ports::GroupId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,6 +24,13 @@ pub struct Lead {
     pub broker: BrokerId,
     /// The brokers whose replicas are in sync, by their ids.
     pub in_sync: Arc<[BrokerId]>,
+}
+
+impl Lead {
+    /// The leader epoch, as clients know it.
+    pub fn epoch(&self) -> i32 {
+        leader_epoch_of(self.term).unwrap_or(-1)
+    }
 }
 
 /// What a broker says of groups that it leads.
@@ -97,7 +105,7 @@ impl Cluster {
     pub(super) fn spread_leaders(&self) {
         let inner = self.inner.clone();
         self.inner.tasks.spawn(async move {
-            let Some(engine) = inner.engine.get().cloned() else {
+            let Some(engine) = inner.engine() else {
                 return;
             };
             loop {
@@ -140,7 +148,7 @@ impl Inner {
 
     /// Looks at replicas here whose role has changed.
     fn note_led(&self, groups: &BTreeSet<GroupId>) {
-        let Some(engine) = self.engine.get() else {
+        let Some(engine) = self.engine() else {
             return;
         };
         let mut news = Vec::new();

@@ -3,7 +3,7 @@
 //! `hub.rs` hears what other brokers say; `founding.rs` is how the metadata's first voters come together and how later brokers join
 //! them; `forward.rs` hands commands to who leads the metadata; `leaders.rs` knows who leads each partition, by what their leaders
 //! tell; `succession.rs` sees to it that a partition whose leader is lost has another one soon, and hands leaderships over before this broker
-//! ends; `sync.rs` says which replicas are in sync.
+//! ends; `preference.rs` gives leaderships back to whom they are meant for; `sync.rs` says which replicas are in sync.
 //!
 //! **Invariant:** nothing that is known here by hearsay decides what is committed: raft does. A rumour that is wrong sends a client to the
 //! wrong broker, which says so.
@@ -12,11 +12,15 @@ mod forward;
 mod founding;
 mod hub;
 mod leaders;
+mod preference;
+mod standing;
 mod succession;
 mod sync;
 
 pub use founding::Error as FoundingError;
 pub use leaders::{Lead, Leaders};
+pub use preference::PreferError;
+pub use standing::{Standing, Standpoint};
 
 use crate::engine::{self, Courier, Engine, Network};
 use crate::metadata::{self, BrokerId, Image};
@@ -24,7 +28,7 @@ use crate::peers::{self, Address, Lane, Peers};
 use crate::raft::ports::{GroupId, PeerId, Transport};
 use raft::eraftpb::Message;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +69,8 @@ struct Inner {
     /// The brokers that are connected, and what they said of themselves.
     up: Mutex<BTreeMap<BrokerId, hub::About>>,
     peers: OnceLock<Peers>,
-    engine: OnceLock<Arc<Engine>>,
+    /// Not held: who closes the engine must be the last to have it, and raft's couriers lead back here.
+    engine: OnceLock<Weak<Engine>>,
     metadata: OnceLock<metadata::Handle>,
     runtime: tokio::runtime::Handle,
     stop: CancellationToken,
@@ -116,7 +121,7 @@ impl Cluster {
         engine: Arc<Engine>,
         metadata: &metadata::Handle,
     ) -> Result<(), FoundingError> {
-        let _ = self.inner.engine.set(engine.clone());
+        let _ = self.inner.engine.set(Arc::downgrade(&engine));
         let _ = self.inner.metadata.set(metadata.clone());
         self.inner.tell_routes();
         self.forward(metadata);
@@ -156,6 +161,11 @@ impl Cluster {
         let mut up: BTreeSet<BrokerId> = self.inner.up().keys().copied().collect();
         up.insert(self.inner.me);
         up
+    }
+
+    /// How many brokers there are to be at least.
+    pub fn expected(&self) -> usize {
+        self.inner.controllers.len()
     }
 
     pub fn leaders(&self) -> &Leaders {
@@ -202,6 +212,10 @@ impl Inner {
         self.peers.get().expect("set before anybody else has this")
     }
 
+    fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.get()?.upgrade()
+    }
+
     fn up(&self) -> MutexGuard<'_, BTreeMap<BrokerId, hub::About>> {
         self.up.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -232,14 +246,14 @@ impl Inner {
     }
 
     fn tell_routes(&self) {
-        if let Some(engine) = self.engine.get() {
+        if let Some(engine) = self.engine() {
             engine.set_metadata_members(self.metadata_members());
         }
     }
 
     /// The replicas here that follow one on `broker`.
     fn followers_of(&self, broker: BrokerId) -> Vec<(engine::Handle, PeerId)> {
-        let Some(engine) = self.engine.get() else {
+        let Some(engine) = self.engine() else {
             return Vec::new();
         };
         let mut followers = Vec::new();

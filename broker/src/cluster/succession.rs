@@ -30,14 +30,14 @@ impl Cluster {
 
     /// Hands all that this broker leads to others, as far as there are any.
     pub async fn leave(&self) {
-        let (Some(engine), Some(metadata)) = (self.inner.engine.get(), self.inner.metadata.get())
+        let (Some(engine), Some(metadata)) = (self.inner.engine(), self.inner.metadata.get())
         else {
             return;
         };
         let deadline = Instant::now() + HANDOVER_PATIENCE;
         for turn in 0.. {
-            let led = self.inner.hand_over_partitions(engine, turn);
-            let leads_metadata = self.inner.hand_over_metadata(engine, metadata, turn).await;
+            let led = self.inner.hand_over_partitions(&engine, turn);
+            let leads_metadata = self.inner.hand_over_metadata(&engine, metadata, turn).await;
             if led == 0 && !leads_metadata {
                 return;
             }
@@ -57,7 +57,7 @@ impl Cluster {
 impl Inner {
     /// A broker is gone: its leaderships are free, and what it led elects others.
     pub(super) fn lost(self: &Arc<Self>, broker: BrokerId) {
-        let Some(engine) = self.engine.get() else {
+        let Some(engine) = self.engine() else {
             return;
         };
         let followers = self.followers_of(broker);
@@ -164,7 +164,7 @@ fn is_turn(turn: usize, there: &[PeerId], own: PeerId) -> bool {
 }
 
 async fn stand(inner: Arc<Inner>, mut handles: Vec<Handle>) {
-    let Some(engine) = inner.engine.get().cloned() else {
+    let Some(engine) = inner.engine() else {
         return;
     };
     for turn in 0..TURNS {
@@ -189,7 +189,7 @@ async fn stand(inner: Arc<Inner>, mut handles: Vec<Handle>) {
 }
 
 async fn stand_for_metadata(inner: Arc<Inner>) {
-    let (Some(engine), Some(metadata)) = (inner.engine.get(), inner.metadata.get()) else {
+    let (Some(engine), Some(metadata)) = (inner.engine(), inner.metadata.get()) else {
         return;
     };
     for turn in 0..TURNS {

@@ -61,7 +61,7 @@ impl Cluster {
 
 impl Inner {
     async fn look_at_followers(&self, followed: &mut HashMap<GroupId, Followed>) {
-        let Some(engine) = self.engine.get() else {
+        let Some(engine) = self.engine() else {
             return;
         };
         let (sender, mut standings) = mpsc::unbounded_channel();

@@ -105,6 +105,8 @@ broker_config! {
     log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms";
     log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms";
     log_cleaner_dedupe_buffer_size: i64 = "log.cleaner.dedupe.buffer.size";
+    auto_leader_rebalance_enable: bool = "auto.leader.rebalance.enable";
+    leader_imbalance_check_interval_seconds: i64 = "leader.imbalance.check.interval.seconds";
     replica_lag_time_max_ms: i64 = "replica.lag.time.max.ms";
     offsets_retention_minutes: i32 = "offsets.retention.minutes";
     offsets_retention_check_interval_ms: i64 = "offsets.retention.check.interval.ms";

@@ -15,7 +15,7 @@ mod placement;
 mod quotas;
 
 pub use command::{Command, NewTopic, Output, Placement, Refusal};
-pub use handle::{AskStatus, Error, Handle, Submit};
+pub use handle::{AskStatus, Done, Error, Forward, Handle, Submit};
 pub use image::is_internal;
 pub use image::{Broker, Endpoint, Image, Partition, Resource, Topic};
 pub use machine::{Fault, Machine, preview};

@@ -2,11 +2,12 @@
 
 use super::effective::Effective;
 use super::topic::{HostedTopic, Hosting};
+use crate::cluster::Cluster;
 use crate::config::{self, BrokerConfig, TopicSettings};
-use crate::engine::Engine;
+use crate::engine::{self, Engine, Spec};
 use crate::metadata::{self, BrokerId, Command, Image, Topic};
 use crate::metrics::Metrics;
-use crate::partition::TopicConfig;
+use crate::partition::{Role, TopicConfig};
 use crate::raft::ports::GroupId;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub struct Follower {
     runtime: tokio::runtime::Handle,
     /// With it the hosted topics' settings were computed.
     config: Effective,
+    cluster: Cluster,
     broker: BrokerId,
     metrics: Arc<Metrics>,
     hosted: HashMap<Arc<str>, Arc<HostedTopic>>,
@@ -28,6 +30,7 @@ impl Follower {
     pub fn new(
         engine: Arc<Engine>,
         metadata: metadata::Handle,
+        cluster: Cluster,
         config: Arc<BrokerConfig>,
         metrics: Arc<Metrics>,
     ) -> Follower {
@@ -35,6 +38,7 @@ impl Follower {
             engine,
             metadata,
             runtime: tokio::runtime::Handle::current(),
+            cluster,
             broker: config.node_id,
             config: Effective::new(config),
             metrics,
@@ -55,15 +59,16 @@ impl Follower {
             .map(|topic| (topic.clone(), topic_config(topic, &config)))
             .collect();
         let mut is_complete = self.delete_unknown(image);
-        is_complete &= self.make(&changed, &config);
+        is_complete &= self.make(&changed);
         let is_marked = self.mark(&changed);
         is_complete &= is_marked;
+        is_complete &= self.start(&changed, &config, is_marked);
         // Deleted ones first, so that new ones find their places.
         self.metrics
             .topics
             .retain(|name| image.topics.contains_key(name));
         for (topic, topic_config) in changed {
-            self.host(topic, topic_config, &config, is_marked);
+            self.host(topic, topic_config, &config);
         }
         self.hosted
             .retain(|name, _| image.topics.contains_key(&**name));
@@ -86,10 +91,12 @@ impl Follower {
     fn lacks_a_replica(&self, hosted: &HostedTopic) -> bool {
         let mut partitions = hosted.topic.partitions.iter().zip(&hosted.partitions);
         partitions.any(|(partition, handle)| {
-            handle.is_none()
-                && self.is_mine(&partition.replicas)
-                && self.engine.partition(partition.group).is_some()
+            handle.is_none() && self.is_mine(&partition.replicas) && self.is_here(partition.group)
         }) || hosted.partitions.len() < hosted.topic.partitions.len()
+    }
+
+    fn is_here(&self, group: GroupId) -> bool {
+        self.engine.partition(group).is_some() || self.engine.is_dormant(group)
     }
 
     fn delete_unknown(&self, image: &Image) -> bool {
@@ -99,8 +106,10 @@ impl Follower {
             .map(|partition| partition.group)
             .collect();
         let mut is_complete = true;
-        for handle in self.engine.partitions() {
-            let group = handle.group();
+        let here = self.engine.partitions().into_iter();
+        let mut here: Vec<GroupId> = here.map(|handle| handle.group()).collect();
+        here.extend(self.engine.dormant());
+        for group in here {
             if wanted.contains(&group) {
                 continue;
             }
@@ -117,17 +126,15 @@ impl Follower {
 
     /// Makes the replicas that were never made. One that was made and is not here is lost, or its directory is: made anew it
     /// would begin at offset 0 and take the place of what clients were promised.
-    fn make(&self, changed: &[(Arc<Topic>, config::TopicConfig)], broker: &BrokerConfig) -> bool {
+    fn make(&self, changed: &[(Arc<Topic>, config::TopicConfig)]) -> bool {
         let mut new = Vec::new();
-        for (topic, config) in changed {
+        for (topic, _) in changed {
             for (index, partition) in topic.partitions.iter().enumerate() {
-                if !self.is_mine(&partition.replicas)
-                    || self.engine.partition(partition.group).is_some()
-                {
+                if !self.is_mine(&partition.replicas) || self.is_here(partition.group) {
                     continue;
                 }
                 match partition.made.contains(&self.broker) {
-                    false => new.push((partition.group, engine_config(config, broker))),
+                    false => new.push((partition.group, partition.peers.clone())),
                     true => {
                         tracing::error!(
                             topic = topic.name,
@@ -141,8 +148,8 @@ impl Follower {
         if new.is_empty() {
             return true;
         }
-        match self.engine.create(&new) {
-            Ok(_) => true,
+        match self.engine.make(&new) {
+            Ok(()) => true,
             Err(error) => {
                 tracing::error!(%error, replicas = new.len(), "cannot make replicas");
                 false
@@ -150,7 +157,7 @@ impl Follower {
         }
     }
 
-    /// Lets the metadata know what was made; only then it is served. False when that must be tried again.
+    /// Lets the metadata know what was made; only then it takes part. False when that must be tried again.
     fn mark(&self, changed: &[(Arc<Topic>, config::TopicConfig)]) -> bool {
         let mut topics: BTreeMap<Uuid, Vec<u32>> = BTreeMap::new();
         for (topic, _) in changed {
@@ -176,21 +183,74 @@ impl Follower {
     fn is_unmarked(&self, partition: &metadata::Partition) -> bool {
         self.is_mine(&partition.replicas)
             && !partition.made.contains(&self.broker)
-            && self.engine.partition(partition.group).is_some()
+            && self.is_here(partition.group)
     }
 
-    fn host(
-        &mut self,
-        topic: Arc<Topic>,
-        config: config::TopicConfig,
+    /// Lets replicas take part: those that the metadata knows to be made. One that voted and was then lost would else be made a second time,
+    /// and vote again.
+    fn start(
+        &self,
+        changed: &[(Arc<Topic>, config::TopicConfig)],
         broker: &BrokerConfig,
         is_marked: bool,
-    ) {
+    ) -> bool {
+        let mut specs = Vec::new();
+        let mut to_lead = Vec::new();
+        for (topic, config) in changed {
+            for partition in &topic.partitions {
+                let group = partition.group;
+                let Some(peer) = partition.peer_of(self.broker) else {
+                    continue;
+                };
+                let members: Vec<_> = match partition.replicas.len() {
+                    1 => Vec::new(),
+                    _ => partition.members().collect(),
+                };
+                if let Some(handle) = self.engine.partition(group) {
+                    self.engine.set_members(group, members);
+                    // There was no quorum when it was started, perhaps.
+                    if partition.has_quorum() && handle.positions().role == Role::Leaderless {
+                        to_lead.push(handle);
+                    }
+                } else if self.engine.is_dormant(group)
+                    && (is_marked || partition.made.contains(&self.broker))
+                {
+                    let config = engine_config(config, broker);
+                    specs.push((
+                        group,
+                        Spec {
+                            peer,
+                            members,
+                            config,
+                        },
+                    ));
+                }
+            }
+        }
+        let mut is_complete = true;
+        for (group, started) in self.engine.start(specs) {
+            match started {
+                Ok(handle) if handle.members().is_empty() => {}
+                Ok(handle) => to_lead.push(handle),
+                Err(error) => {
+                    tracing::error!(%group, %error, "partition stays offline");
+                    is_complete = false;
+                }
+            }
+        }
+        self.begin(to_lead);
+        is_complete
+    }
+
+    /// Replicas that have no leader yet elect one at once.
+    fn begin(&self, to_lead: Vec<engine::Handle>) {
+        let _entered = self.runtime.enter();
+        self.cluster.begin(to_lead);
+    }
+
+    fn host(&mut self, topic: Arc<Topic>, config: config::TopicConfig, broker: &BrokerConfig) {
         let for_engine = engine_config(&config, broker);
         let partitions = topic.partitions.iter().map(|partition| {
-            if !is_marked && self.is_unmarked(partition) {
-                return None;
-            }
             let handle = self.engine.partition(partition.group)?;
             if *handle.config() != for_engine {
                 self.engine.set_config(partition.group, for_engine.clone());

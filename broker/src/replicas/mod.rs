@@ -11,6 +11,7 @@ mod topic;
 pub use effective::Effective;
 pub use topic::{HostedTopic, Hosting};
 
+use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
 use crate::engine::{self, Engine};
 use crate::metadata;
@@ -32,6 +33,7 @@ const SETTLING: Duration = Duration::from_millis(5);
 pub struct Replicas {
     hosting: watch::Receiver<Arc<Hosting>>,
     engine: Arc<Engine>,
+    cluster: Cluster,
 }
 
 impl Replicas {
@@ -39,13 +41,20 @@ impl Replicas {
     pub async fn start(
         engine: Arc<Engine>,
         metadata: metadata::Handle,
+        cluster: Cluster,
         config: Arc<BrokerConfig>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
         tasks: &TaskTracker,
     ) -> Replicas {
         let mut images = metadata.watch();
-        let mut follower = follow::Follower::new(engine.clone(), metadata.clone(), config, metrics);
+        let mut follower = follow::Follower::new(
+            engine.clone(),
+            metadata.clone(),
+            cluster.clone(),
+            config,
+            metrics,
+        );
         let image = images.borrow_and_update().clone();
         let (sender, hosting) = watch::channel(Arc::new(Hosting::default()));
         follower = step(follower, image, &sender).await;
@@ -69,7 +78,11 @@ impl Replicas {
                 follower = step(follower, image, &sender).await;
             }
         });
-        Replicas { hosting, engine }
+        Replicas {
+            hosting,
+            engine,
+            cluster,
+        }
     }
 
     /// The topics as of now.
@@ -92,6 +105,10 @@ impl Replicas {
             }
             tokio::time::sleep(SETTLING).await;
         }
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     pub fn engine(&self) -> &Arc<Engine> {

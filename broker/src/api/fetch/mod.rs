@@ -9,15 +9,18 @@ mod session;
 
 pub use session::Sessions;
 
-use super::{Call, Reply, code};
+use super::{Call, Reply, code, topics};
 use crate::partition::Mark;
 use crate::quota::Kind;
 use crate::replicas::Hosting;
 use futures_util::future::select_all;
 use millrace_wire::ErrorCode;
-use millrace_wire::messages::fetch_response::FetchableTopicResponse;
+use millrace_wire::messages::fetch_response::{
+    FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+};
+use millrace_wire::messages::metadata_response::MetadataResponseBroker;
 use millrace_wire::messages::traits::Encodable as _;
-use millrace_wire::messages::{FetchRequest, FetchResponse, TopicName, Uuid};
+use millrace_wire::messages::{BrokerId, FetchRequest, FetchResponse, TopicName, Uuid};
 use read::{Limits, Part, Partition};
 use session::{Begun, Wanted};
 use std::time::Duration;
@@ -25,6 +28,9 @@ use tokio::time::Instant;
 
 /// From here on topics are named by id.
 pub const BY_ID: i16 = 13;
+
+/// From here on it is told where brokers are reached.
+const WITH_NODES: i16 = 16;
 
 const READ_COMMITTED: i8 = 1;
 
@@ -146,8 +152,9 @@ async fn await_more(partitions: &[Partition], limits: &Limits, deadline: Instant
     }
 }
 
-fn answer(call: &Call, begun: Begun, parts: Vec<Part>) -> FetchResponse {
+fn answer(call: &Call, begun: Begun, mut parts: Vec<Part>) -> FetchResponse {
     let by_id = call.version >= BY_ID;
+    let is_moved = tell_leaders(call, &mut parts, by_id);
     let (session_id, parts) = call.broker.sessions.end(begun, parts);
     let mut response = FetchResponse::default();
     response.session_id = session_id;
@@ -168,7 +175,48 @@ fn answer(call: &Call, begun: Begun, parts: Vec<Part>) -> FetchResponse {
             topic.partitions.push(data);
         }
     }
+    if is_moved && call.version >= WITH_NODES {
+        response.node_endpoints = endpoints(call);
+    }
     response
+}
+
+/// Says who leads what is not led here (KIP-951), as far as that is known.
+fn tell_leaders(call: &Call, parts: &mut [Part], by_id: bool) -> bool {
+    let mut is_moved = false;
+    let hosting = call.broker.replicas.hosting();
+    for Part { key, data, .. } in parts {
+        if data.error_code != ErrorCode::NotLeaderOrFollower.code() {
+            continue;
+        }
+        let topic = topics::find(&hosting, &key.name, &key.id, by_id);
+        let told = topic
+            .ok()
+            .and_then(|topic| topics::leader_elsewhere(call, topic, key.partition));
+        if let Some((leader, epoch)) = told {
+            let mut current = LeaderIdAndEpoch::default();
+            current.leader_id = BrokerId(leader);
+            current.leader_epoch = epoch;
+            data.current_leader = current;
+            is_moved = true;
+        }
+    }
+    is_moved
+}
+
+fn endpoints(call: &Call) -> Vec<NodeEndpoint> {
+    let endpoint = |broker: MetadataResponseBroker| {
+        let mut endpoint = NodeEndpoint::default();
+        endpoint.node_id = broker.node_id;
+        endpoint.host = broker.host;
+        endpoint.port = broker.port;
+        endpoint.rack = broker.rack;
+        endpoint
+    };
+    super::metadata::brokers(call)
+        .into_iter()
+        .map(endpoint)
+        .collect()
 }
 
 fn failed(error: ErrorCode) -> FetchResponse {

@@ -90,6 +90,20 @@ pub async fn handle(call: &Call, request: ProduceRequest) -> Reply<ProduceRespon
         let answers = steps.into_iter().map(|(index, step)| end(index, step));
         let mut topic = TopicProduceResponse::default();
         topic.partition_responses = join_all(answers).await;
+        let found = topics::find(&hosting, &name, &topic_id, call.version >= BY_ID);
+        for partition in &mut topic.partition_responses {
+            // Says who leads now (KIP-951), when that is known.
+            if partition.error_code == ErrorCode::NotLeaderOrFollower.code()
+                && let Some((leader, epoch)) = found
+                    .ok()
+                    .and_then(|topic| topics::leader_elsewhere(call, topic, partition.index))
+            {
+                let mut current = LeaderIdAndEpoch::default();
+                current.leader_id = BrokerId(leader);
+                current.leader_epoch = epoch;
+                partition.current_leader = current;
+            }
+        }
         moved |= topic
             .partition_responses
             .iter()
@@ -208,14 +222,25 @@ fn check(
         let why = "The partition was not added to a transaction.";
         return Err(Rejected::unseen(ErrorCode::InvalidTxnState, why).told());
     }
-    let replicas = topic.topic.partitions[data.index as usize].replicas.len();
+    let partition = &topic.topic.partitions[data.index as usize];
+    let replicas = partition.replicas.len();
+    let wanted = (topic.config.min_insync_replicas as usize).min(replicas);
+    if acks == -1 && wanted > 1 {
+        let told = call.broker.replicas.cluster().leaders().of(partition.group);
+        let in_sync = told.map_or(1, |lead| lead.in_sync.len());
+        if in_sync < wanted {
+            let why = format!(
+                "The size of the current ISR {in_sync} is insufficient to satisfy the min.isr requirement of {wanted} for partition {}-{}",
+                topic.topic.name, data.index
+            );
+            return Err(Rejected::unseen(ErrorCode::NotEnoughReplicas, why));
+        }
+    }
     let ack = match acks {
         0 => Ack::Proposed,
         1 => Ack::Persisted,
         // More than there are replicas would wait for ever.
-        _ => Ack::Committed {
-            voters: (topic.config.min_insync_replicas as usize).min(replicas),
-        },
+        _ => Ack::Committed { voters: wanted },
     };
     Ok((led, batch, ack))
 }
@@ -243,16 +268,7 @@ async fn end(index: i32, step: Step) -> PartitionProduceResponse {
         Err(_) => ErrorCode::RequestTimedOut.into(),
     };
     let positions = led.handle.positions();
-    let is_moved = rejected.code == ErrorCode::NotLeaderOrFollower;
-    let mut response = rejected.answer(index, Some(positions.log_start.0));
-    if is_moved {
-        // Says who leads now (KIP-951), when that is known.
-        let mut leader = LeaderIdAndEpoch::default();
-        leader.leader_id = BrokerId(-1);
-        leader.leader_epoch = topics::epoch(&positions);
-        response.current_leader = leader;
-    }
-    response
+    rejected.answer(index, Some(positions.log_start.0))
 }
 
 fn appended_at(index: i32, appended: &Appended) -> PartitionProduceResponse {
@@ -265,7 +281,7 @@ fn appended_at(index: i32, appended: &Appended) -> PartitionProduceResponse {
 }
 
 fn endpoints(call: &Call) -> Vec<NodeEndpoint> {
-    let brokers = super::metadata::brokers(&call.broker.metadata.image(), &call.caller.listener);
+    let brokers = super::metadata::brokers(call);
     let endpoint = |broker: millrace_wire::messages::metadata_response::MetadataResponseBroker| {
         let mut endpoint = NodeEndpoint::default();
         endpoint.node_id = broker.node_id;

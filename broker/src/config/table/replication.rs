@@ -14,9 +14,9 @@ settings! {
     "unclean.leader.election.interval.ms", Long, "300000", AtLeast(1), Medium, Internal,
         Accepted("a replica that may lack acknowledged records is never elected"),
         "How often such elections are looked for.";
-    "auto.leader.rebalance.enable", Boolean, "true", Any, High, ReadOnly, Accepted("leaders are placed when a broker starts and stops"),
+    "auto.leader.rebalance.enable", Boolean, "true", Any, High, ReadOnly, Served,
         "Whether leaders return to their preferred replicas by themselves.";
-    "leader.imbalance.check.interval.seconds", Long, "300", AtLeast(1), High, ReadOnly, Accepted("leaders are placed when a broker starts and stops"),
+    "leader.imbalance.check.interval.seconds", Long, "300", AtLeast(1), High, ReadOnly, Served,
         "How often the placement of leaders is looked at.";
     "num.replica.fetchers", Int, "1", AtLeast(1), High, ClusterWide, Accepted(RAFT),
         "Threads that fetch from each leader.";
