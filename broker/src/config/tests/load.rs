@@ -267,8 +267,8 @@ fn bad_listeners_are_refused() {
     refused(
         &["process.roles=controller"],
         expect![[r#"
-        --override: process.roles=controller: every process is a broker, and brokers hold the metadata; write broker, or broker,controller
-    "#]],
+            --override: process.roles=controller: a controller alone is not served: every process is a broker, and brokers hold the metadata; write broker, or broker,controller
+        "#]],
     );
     refused(
         &["log.dirs="],
