@@ -89,8 +89,8 @@ pub(super) fn derive(reader: &mut Reader<'_>, derived: &mut Derived) {
         reader.wrong(ROLES, what.to_owned());
         return;
     }
-    derived.quorum_bootstrap = bootstrap(reader);
     let had = reader.errors_count();
+    derived.quorum_bootstrap = bootstrap(reader);
     derived.quorum_voters = voters(reader, derived.node_id);
     derived.peer_secret_files = secret_files(reader);
     if reader.errors_count() == had {
@@ -166,7 +166,7 @@ fn agree(reader: &mut Reader<'_>, derived: &Derived) {
     let is_voter = quorum_voters.iter().any(|voter| voter.id == *node_id);
     if !quorum_voters.is_empty() && *is_controller && !is_voter {
         let what = format!(
-            "process.roles has controller, so node {node_id} must be among the voters; add {node_id}@host:port, or write process.roles=broker"
+            "as a controller, node {node_id} must be among the voters; add {node_id}@host:port, or write process.roles=broker"
         );
         reader.wrong(VOTERS, what);
     }
@@ -181,7 +181,14 @@ fn agree(reader: &mut Reader<'_>, derived: &Derived) {
         reader.wrong(ROLES, what.to_owned());
     }
     let has_others = quorum_voters.iter().any(|voter| voter.id != *node_id);
-    if *is_controller && is_voter && has_others && derived.peer_listeners.is_empty() {
+    // Listeners that could not be read have been reported.
+    let has_listeners = !derived.listeners.is_empty();
+    if *is_controller
+        && is_voter
+        && has_others
+        && has_listeners
+        && derived.peer_listeners.is_empty()
+    {
         let what = "other voters must find this one: it must name at least one of listeners, as in controller.listener.names=CONTROLLER and listeners=...,CONTROLLER://localhost:9093";
         reader.wrong("controller.listener.names", what.to_owned());
     }

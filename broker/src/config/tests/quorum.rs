@@ -49,36 +49,66 @@ fn voters_that_nobody_could_reach_are_refused() {
     let voters = |text: &str, expected: Expect| {
         refused(&[&format!("controller.quorum.voters={text}")], expected);
     };
-    voters("1", expect![[r#"
+    voters(
+        "1",
+        expect![[r#"
         --override: controller.quorum.voters=1: "1" is no voter; write each as id@host:port, as in 1@localhost:9093
-    "#]]);
-    voters("1@h", expect![[r#"
+    "#]],
+    );
+    voters(
+        "1@h",
+        expect![[r#"
         --override: controller.quorum.voters=1@h: "1@h" is no voter; write each as id@host:port, as in 1@localhost:9093
-    "#]]);
-    voters("1@h:x", expect![[r#"
+    "#]],
+    );
+    voters(
+        "1@h:x",
+        expect![[r#"
         --override: controller.quorum.voters=1@h:x: "x" is no port; 0 to 65535 are
-    "#]]);
-    voters("1@h:99999", expect![[r#"
+    "#]],
+    );
+    voters(
+        "1@h:99999",
+        expect![[r#"
         --override: controller.quorum.voters=1@h:99999: "99999" is no port; 0 to 65535 are
-    "#]]);
-    voters("x@h:9093", expect![[r#"
+    "#]],
+    );
+    voters(
+        "x@h:9093",
+        expect![[r#"
         --override: controller.quorum.voters=x@h:9093: "x" is no voter id; write a number from 0 on
-    "#]]);
-    voters("-1@h:9093", expect![[r#"
+    "#]],
+    );
+    voters(
+        "-1@h:9093",
+        expect![[r#"
         --override: controller.quorum.voters=-1@h:9093: "-1" is no voter id; write a number from 0 on
-    "#]]);
-    voters("1@h:9093,,2@i:9093", expect![[r#"
+    "#]],
+    );
+    voters(
+        "1@h:9093,,2@i:9093",
+        expect![[r#"
         --override: controller.quorum.voters=1@h:9093,,2@i:9093: Values must not be empty; write a list with commas
-    "#]]);
-    voters("1@h:9093,1@i:9093", expect![[r#"
+    "#]],
+    );
+    voters(
+        "1@h:9093,1@i:9093",
+        expect![[r#"
         --override: controller.quorum.voters=1@h:9093,1@i:9093: voter 1 is there twice
-    "#]]);
-    voters("1@h:9093,2@0.0.0.0:9093", expect![[r#"
+    "#]],
+    );
+    voters(
+        "1@h:9093,2@0.0.0.0:9093",
+        expect![[r#"
         --override: controller.quorum.voters=1@h:9093,2@0.0.0.0:9093: nobody can connect to 2@0.0.0.0:9093; write the host and the port of voter 2
-    "#]]);
-    voters("1@h:9093,2@i:0", expect![[r#"
+    "#]],
+    );
+    voters(
+        "1@h:9093,2@i:0",
+        expect![[r#"
         --override: controller.quorum.voters=1@h:9093,2@i:0: nobody can connect to 2@i:0; write the host and the port of voter 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -89,29 +119,41 @@ fn servers_without_a_host_and_a_port_are_refused() {
             expected,
         );
     };
-    servers("h", expect![[r#"
+    servers(
+        "h",
+        expect![[r#"
         --override: controller.quorum.bootstrap.servers=h: "h" is no server; write each as host:port, as in localhost:9093
-    "#]]);
-    servers("h:x", expect![[r#"
+    "#]],
+    );
+    servers(
+        "h:x",
+        expect![[r#"
         --override: controller.quorum.bootstrap.servers=h:x: "x" is no port; 0 to 65535 are
-    "#]]);
-    servers("1@h:9093", expect![[r#"
+    "#]],
+    );
+    servers(
+        "1@h:9093",
+        expect![[r#"
         --override: controller.quorum.bootstrap.servers=1@h:9093: "1@h:9093" is no server; write each as host:port, as in localhost:9093
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn roles_and_voters_agree() {
-    refused(&["controller.quorum.voters=2@h:9093"], expect![[r#"
-        --override: controller.quorum.voters=2@h:9093: process.roles has controller, so node 1 must be among the voters; add 1@host:port, or write process.roles=broker
-    "#]]);
+    refused(
+        &["controller.quorum.voters=2@h:9093"],
+        expect![[r#"
+        --override: controller.quorum.voters=2@h:9093: as a controller, node 1 must be among the voters; add 1@host:port, or write process.roles=broker
+    "#]],
+    );
     refused(
         &[
             "process.roles=broker,controller",
             "controller.quorum.voters=2@h:9093",
         ],
         expect![[r#"
-            --override: controller.quorum.voters=2@h:9093: process.roles has controller, so node 1 must be among the voters; add 1@host:port, or write process.roles=broker
+            --override: controller.quorum.voters=2@h:9093: as a controller, node 1 must be among the voters; add 1@host:port, or write process.roles=broker
         "#]],
     );
     refused(
@@ -120,9 +162,12 @@ fn roles_and_voters_agree() {
             --override: controller.quorum.voters=1@h:9093: process.roles has just broker, so node 1 must not be among the voters; leave it out, or write process.roles=broker,controller
         "#]],
     );
-    refused(&["process.roles=broker"], expect![[r#"
+    refused(
+        &["process.roles=broker"],
+        expect![[r#"
         --override: process.roles=broker: a broker alone needs controllers; name them in controller.quorum.bootstrap.servers or controller.quorum.voters, or write broker,controller
-    "#]]);
+    "#]],
+    );
     refused(
         &[
             "process.roles=controller",
@@ -140,6 +185,28 @@ fn roles_and_voters_agree() {
         expect![[r#"
             --override: controller.listener.names=CONTROLLER: other voters must find this one: it must name at least one of listeners, as in controller.listener.names=CONTROLLER and listeners=...,CONTROLLER://localhost:9093
         "#]],
+    );
+}
+
+#[test]
+fn one_mistake_is_reported_once() {
+    refused(
+        &[
+            "process.roles=broker",
+            "controller.quorum.bootstrap.servers=h",
+        ],
+        expect![[r#"
+        --override: controller.quorum.bootstrap.servers=h: "h" is no server; write each as host:port, as in localhost:9093
+    "#]],
+    );
+    refused(
+        &[
+            "listeners=localhost:9092",
+            "controller.quorum.voters=1@h:9093,2@i:9093",
+        ],
+        expect![[r#"
+        --override: listeners=localhost:9092: "localhost:9092" is no listener; write NAME://host:port, as in PLAINTEXT://localhost:9092
+    "#]],
     );
 }
 
@@ -233,19 +300,28 @@ fn peers_have_one_secret_or_two() {
         config.peer_secret_files,
         [std::path::Path::new("/a"), std::path::Path::new("/b")]
     );
-    refused(&["millrace.peer.secret.files=/a,/b,/c"], expect![[r#"
+    refused(
+        &["millrace.peer.secret.files=/a,/b,/c"],
+        expect![[r#"
         --override: millrace.peer.secret.files=/a,/b,/c: there are 3; name the one to use, and one more that is accepted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn silence_is_several_pulses() {
     let config = broker(&["millrace.peer.pulse.ms=500"]);
     assert_eq!(config.peer_pulse_ms, 500);
-    refused(&["millrace.peer.pulse.ms=501"], expect![[r#"
+    refused(
+        &["millrace.peer.pulse.ms=501"],
+        expect![[r#"
         --override: millrace.peer.pulse.ms=501: millrace.peer.silence.ms (2000) must be at least 4 times millrace.peer.pulse.ms (501)
-    "#]]);
-    refused(&["millrace.peer.silence.ms=399"], expect![[r#"
+    "#]],
+    );
+    refused(
+        &["millrace.peer.silence.ms=399"],
+        expect![[r#"
         --override: millrace.peer.silence.ms=399: millrace.peer.silence.ms (399) must be at least 4 times millrace.peer.pulse.ms (100)
-    "#]]);
+    "#]],
+    );
 }
