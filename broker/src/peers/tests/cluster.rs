@@ -203,11 +203,6 @@ impl Broker {
     pub async fn until_heard(&self, what: &str, is_so: impl Fn(&Recorder) -> bool) {
         until(what, || is_so(&self.recorder)).await;
     }
-
-    /// That the other side refused it is known by what it tells of itself.
-    pub fn is_refused_by(&self, other: BrokerId) -> bool {
-        !self.peers.is_up(other)
-    }
 }
 
 impl Drop for Broker {
@@ -223,7 +218,7 @@ pub fn address(at: SocketAddr) -> Address {
     }
 }
 
-pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
