@@ -7,6 +7,7 @@
 pub mod frame_header;
 pub mod log_segment;
 pub mod partition_snapshot;
+pub mod peer_frame;
 pub mod properties;
 pub mod request_decoder;
 pub mod response_decoder;

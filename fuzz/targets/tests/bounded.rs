@@ -5,8 +5,8 @@
 mod mutate;
 
 use millrace_fuzz_targets::{
-    frame_header, log_segment, partition_snapshot, properties, request_decoder, response_decoder,
-    rows, wire_batch,
+    frame_header, log_segment, partition_snapshot, peer_frame, properties, request_decoder,
+    response_decoder, rows, wire_batch,
 };
 use mutate::Mutator;
 use std::fmt::Write as _;
@@ -88,6 +88,7 @@ targets! {
     frame_header: 1,
     log_segment: 1,
     partition_snapshot: 1,
+    peer_frame: 1,
     properties: COST_OF_PROPERTIES,
     request_decoder: 1,
     response_decoder: 1,
