@@ -70,7 +70,7 @@ impl Handler for Hub {
     }
 
     fn down(&self, broker: BrokerId) {
-        if self.0.up().remove(&broker).is_some() {
+        if self.0.up().remove(&broker).is_some() && !self.0.stop.is_cancelled() {
             tracing::warn!(broker, "a broker is lost");
             self.0.lost(broker);
         }

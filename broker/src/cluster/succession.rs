@@ -9,11 +9,12 @@ use crate::raft::ports::PeerId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Replicas stand for election one after the other: the one that was to lead first.
-const TURN: Duration = Duration::from_millis(100);
+/// Replicas stand for election in turns. Every other one is that of the replica that is to lead: it may be that others were not ready for
+/// its first try.
+const TURN: Duration = Duration::from_millis(50);
 
 /// After so many turns it is left to raft's time-outs.
-const TURNS: usize = 30;
+const TURNS: usize = 60;
 
 /// How long a broker that ends waits for others to take over, and how often it asks them.
 const HANDOVER_PATIENCE: Duration = Duration::from_secs(5);
@@ -159,8 +160,12 @@ impl Inner {
 
 /// Which of those that are there is to stand for election in this turn.
 fn is_turn(turn: usize, there: &[PeerId], own: PeerId) -> bool {
-    let rank = there.iter().position(|peer| *peer == own);
-    rank.is_some_and(|rank| turn % there.len() == rank)
+    let others = there.len().saturating_sub(1).max(1);
+    let rank = match turn % 2 {
+        0 => 0,
+        _ => (1 + turn / 2 % others).min(there.len().saturating_sub(1)),
+    };
+    there.get(rank) == Some(&own)
 }
 
 async fn stand(inner: Arc<Inner>, mut handles: Vec<Handle>) {
@@ -220,15 +225,18 @@ mod tests {
 
     #[test]
     fn replicas_that_are_there_stand_one_after_the_other() {
-        let there = [7, 3];
-        let turns = |own| {
-            (0..4)
-                .map(|turn| is_turn(turn, &there, own))
-                .collect::<Vec<_>>()
+        let turns = |there: &[PeerId]| {
+            let who = |turn| {
+                there
+                    .iter()
+                    .copied()
+                    .filter(move |own| is_turn(turn, there, *own))
+            };
+            (0..6).flat_map(who).collect::<Vec<PeerId>>()
         };
-        assert_eq!(turns(7), [true, false, true, false]);
-        assert_eq!(turns(3), [false, true, false, true]);
-        assert_eq!(turns(5), [false; 4]);
-        assert!(!is_turn(0, &[], 5));
+        assert_eq!(turns(&[7, 3, 5]), [7, 3, 7, 5, 7, 3]);
+        assert_eq!(turns(&[7, 3]), [7, 3, 7, 3, 7, 3]);
+        assert_eq!(turns(&[7]), [7; 6]);
+        assert!(!is_turn(0, &[7], 5) && !is_turn(0, &[], 5));
     }
 }

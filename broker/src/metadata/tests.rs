@@ -99,10 +99,17 @@ fn a_topic_is_created_once_even_while_the_first_is_not_committed() {
     let mut sole = Sole::new();
     let made = topic(sole.propose(create("a", 3)).unwrap());
     assert!(sole.image().topic("a").is_none());
+    let Command::CreateTopic(mut other) = create("a", 3) else {
+        unreachable!("it was made so");
+    };
+    other.id = Uuid::from_u128(7);
     assert_eq!(
-        sole.propose(create("a", 3)).unwrap_err(),
+        sole.propose(Command::CreateTopic(other)).unwrap_err(),
         Refusal::TopicExists("a".to_owned())
     );
+    // The same command once more: its answer was lost with the leader that gave it.
+    let again = topic(sole.propose(create("a", 3)).unwrap());
+    assert_eq!(again, made);
     sole.commit();
     assert_eq!(sole.image().topic("a"), Some(&made));
     assert_eq!(sole.image().topic_by_id(&made.id), Some(&made));
