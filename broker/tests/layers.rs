@@ -29,6 +29,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["config", "raft", "storage", "metadata", "partition"],
     ),
     (
+        "cluster",
+        &["raft", "peers", "metadata", "partition", "engine"],
+    ),
+    (
         "replicas",
         &[
             "config",
@@ -37,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metadata",
             "partition",
             "engine",
+            "cluster",
         ],
     ),
     ("security", &["config", "metadata"]),
@@ -64,6 +69,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metadata",
             "partition",
             "engine",
+            "cluster",
             "replicas",
             "security",
             "quota",
