@@ -16,6 +16,9 @@ use server::ServerProcess;
 use std::time::{Duration, Instant};
 
 /// What the broker may use at most, whatever comes.
+/// A broker by itself, at a port of the system's choice.
+const ALONE: &str = "node.id=1\nlisteners=PLAINTEXT://127.0.0.1:0\n";
+
 const MEMORY_LIMIT_BYTES: u64 = 256 << 20;
 
 /// Lines in the log for each second of a flood; what is more is counted in the next.
@@ -41,7 +44,7 @@ fn complaints(log: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_read_is_answered_or_ended_and_said_once() {
     let directory = tempfile::tempdir().expect("a folder");
-    let server = ServerProcess::start(directory.path(), 0);
+    let server = ServerProcess::start(directory.path(), ALONE);
     let mut others = Client::new(server.address).await;
     others.topic("bomb").await;
     let mut said = 0;
@@ -71,7 +74,7 @@ async fn what_cannot_be_read_is_answered_or_ended_and_said_once() {
 async fn a_flood_of_connections_leaves_others_served_and_memory_bounded() {
     let directory = tempfile::tempdir().expect("a folder");
     let connections = flood::connections_allowed();
-    let server = ServerProcess::start(directory.path(), 0);
+    let server = ServerProcess::start(directory.path(), ALONE);
     let mut others = Client::new(server.address).await;
     others.works(Duration::from_secs(10)).await;
     flood::fill(&mut others).await;

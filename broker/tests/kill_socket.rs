@@ -31,6 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What was acknowledged: by partition and offset, the number of the record.
 type Acknowledged = Arc<Mutex<BTreeMap<(i32, i64), u64>>>;
 
+/// The settings of a broker by itself.
+fn alone(port: u16) -> String {
+    format!("node.id=1\nlisteners=PLAINTEXT://127.0.0.1:{port}\n")
+}
+
 fn client(address: SocketAddr) -> Client {
     let address = Address::new(address.ip().to_string(), address.port());
     let mut config = ClientConfig::new(vec![address]);
@@ -184,7 +189,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_once_and_in_order() {
     println!("{rounds} rounds of seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().expect("a folder");
-    let mut server = ServerProcess::start(directory.path(), 0);
+    let mut server = ServerProcess::start(directory.path(), &alone(0));
     let port = server.address.port();
     let client = client(server.address);
     create_topic(&client).await;
@@ -209,7 +214,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_once_and_in_order() {
         drop(server);
         let promised = ends(&acknowledged);
         let path = directory.path().to_owned();
-        let start = move || ServerProcess::start(&path, port);
+        let start = move || ServerProcess::start(&path, &alone(port));
         server = tokio::task::spawn_blocking(start).await.expect("it starts");
         reader.read(&client, promised, &acknowledged).await;
     }

@@ -122,6 +122,7 @@ mod tests {
         }
         let partition = Partition {
             peers: vec![1],
+            last_peer: 1,
             group: GroupId(1),
             replicas: vec![1],
             made: vec![1],

@@ -3,7 +3,8 @@
 //! `hub.rs` hears what other brokers say; `founding.rs` is how the metadata's first voters come together and how later brokers join
 //! them; `forward.rs` hands commands to who leads the metadata; `leaders.rs` knows who leads each partition, by what their leaders
 //! tell; `succession.rs` sees to it that a partition whose leader is lost has another one soon, and hands leaderships over before this broker
-//! ends; `preference.rs` gives leaderships back to whom they are meant for; `sync.rs` says which replicas are in sync.
+//! ends; `preference.rs` gives leaderships back to whom they are meant for; `sync.rs` says which replicas are in sync;
+//! `members.rs` makes those members of a partition's group that the metadata says should be.
 //!
 //! **Invariant:** nothing that is known here by hearsay decides what is committed: raft does. A rumour that is wrong sends a client to the
 //! wrong broker, which says so.
@@ -12,6 +13,7 @@ mod forward;
 mod founding;
 mod hub;
 mod leaders;
+mod members;
 mod preference;
 mod standing;
 mod succession;

@@ -3,6 +3,7 @@
 //! not rest on it.
 
 use super::leaders::Lead;
+use super::members;
 use super::{Cluster, Inner};
 use crate::metadata::BrokerId;
 use crate::partition::Role;
@@ -97,6 +98,10 @@ impl Inner {
             }
             known.look(&status, now);
             let members = &members[&group];
+            if let Some(change) = members::mend(&status, members) {
+                tracing::info!(%group, ?change, "the replicas of a partition change");
+                engine.change_members(group, change);
+            }
             let in_sync = members.iter().filter(|(peer, broker)| {
                 let is_up = *broker == self.me || self.up().contains_key(broker);
                 is_up && known.is_in_sync(*peer, now, self.lag)

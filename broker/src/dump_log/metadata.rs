@@ -55,6 +55,13 @@ pub fn to_json(change: &Change) -> Value {
                 "topics": record.topics.iter().map(made).collect::<Vec<_>>(),
             }),
         ),
+        Kind::ReplicasReplaced(record) => (
+            "ReplicasReplaced",
+            json!({
+                "brokerId": record.broker,
+                "topics": record.topics.iter().map(made).collect::<Vec<_>>(),
+            }),
+        ),
         Kind::QuotasChanged(record) => (
             "QuotasChanged",
             json!({ "quotas": record.entities.iter().map(quotas).collect::<Vec<_>>() }),
@@ -84,7 +91,7 @@ fn broker(record: &BrokerRecord) -> Value {
 }
 
 fn partitions(records: &[PartitionRecord]) -> Vec<Value> {
-    let partition = |record: &PartitionRecord| json!({ "group": record.group, "replicas": record.replicas, "made": record.made });
+    let partition = |record: &PartitionRecord| json!({ "group": record.group, "replicas": record.replicas, "peers": record.peers, "made": record.made });
     records.iter().map(partition).collect()
 }
 

@@ -152,6 +152,8 @@ pub struct Engine {
     /// What is on disk, and was not started: who has it is yet to be learned, or could not be.
     dormant: RwLock<BTreeMap<GroupId, Arc<Hosted>>>,
     turnovers: Arc<Turnovers>,
+    /// Whether every directory could be opened.
+    is_whole: bool,
 }
 
 /// An open directory at one moment.
@@ -259,6 +261,7 @@ impl Engine {
                 Err(error) => tracing::error!(%error, "directory stays offline"),
             }
         }
+        let shards_opened = shards.len();
         let sites = shards.iter().map(|shard| Site {
             hosted: shard.hosted.clone(),
             housekeeper: shard.housekeeper.requests(),
@@ -272,6 +275,7 @@ impl Engine {
             shards,
             handles: RwLock::default(),
             dormant: RwLock::new(dormant),
+            is_whole: shards_opened == options.directories.len(),
             turnovers,
         })
     }
@@ -321,6 +325,30 @@ impl Engine {
     /// Which replicas' roles have changed. There is one who listens.
     pub fn turnovers(&self) -> &Turnovers {
         &self.turnovers
+    }
+
+    /// Whether all directories are here, and none has damage that hides what it holds: what is not found is nowhere.
+    pub fn is_whole(&self) -> bool {
+        let is_sound = |shard: &OnlineShard| {
+            shard.hosted.shard.damaged().is_empty() && !shard.hosted.log_thread.has_failed()
+        };
+        self.is_whole && self.shards.iter().all(is_sound)
+    }
+
+    /// Changes who belongs to a partition's group, if its replica here leads.
+    pub fn change_members(&self, group: GroupId, change: ConfChangeV2) {
+        let reply = Reply::new(move |result: Result<ConfState, _>| {
+            if let Err(error) = result {
+                tracing::debug!(%group, %error, "the replicas of a partition could not be changed");
+            }
+        });
+        if let Some(handle) = self.partition(group) {
+            let worker = move |worker: &mut hosted::RaftWorker| {
+                worker.change_membership(group, &change, reply);
+            };
+            // Tried again, when its worker has too much to do.
+            let _ = handle.shared.call(worker);
+        }
     }
 
     /// What is on disk and takes no part.

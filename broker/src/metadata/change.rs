@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// A fact that a committed entry states. It was checked before it was proposed; applying it cannot be refused.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Change {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 20, 21, 22")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 20, 21, 22")]
     pub kind: Option<Kind>,
 }
 
@@ -27,6 +27,9 @@ pub enum Kind {
     ProducerIdsAllocated(ProducerIdsAllocated),
     #[prost(message, tag = "7")]
     ReplicasMade(ReplicasMade),
+    /// The replicas of a broker are lost: it makes others in their place, which are other raft peers.
+    #[prost(message, tag = "8")]
+    ReplicasReplaced(ReplicasMade),
     #[prost(message, tag = "20")]
     QuotasChanged(QuotasChanged),
     #[prost(message, tag = "21")]
@@ -100,6 +103,9 @@ pub struct PartitionRecord {
     /// The raft peer that each of `replicas` is. Where an earlier release placed it: 1 and so on.
     #[prost(uint64, repeated, tag = "4")]
     pub peers: Vec<u64>,
+    /// The largest of all that there ever were.
+    #[prost(uint64, tag = "5")]
+    pub last_peer: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

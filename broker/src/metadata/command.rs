@@ -39,6 +39,11 @@ pub enum Command {
         broker: BrokerId,
         topics: BTreeMap<Uuid, Vec<u32>>,
     },
+    /// A broker has lost its replicas of these partitions for good. It makes new ones, which the others let in and fill.
+    ReplaceReplicas {
+        broker: BrokerId,
+        topics: BTreeMap<Uuid, Vec<u32>>,
+    },
     /// [`super::PRODUCER_ID_BLOCK`] ids that nobody else gets.
     AllocateProducerIds,
     /// All of them, or none.

@@ -69,6 +69,8 @@ pub struct Partition {
     pub replicas: Vec<BrokerId>,
     /// The raft peer that each of `replicas` is. A broker that gets a replica a second time becomes another one.
     pub peers: Vec<PeerId>,
+    /// The largest of all that there ever were: none is used twice.
+    pub last_peer: PeerId,
     /// Those of them that have made their replica.
     pub made: Vec<BrokerId>,
 }
@@ -199,6 +201,7 @@ impl Image {
             Kind::ConfigsChanged(record) => self.change_configs(record)?,
             Kind::ProducerIdsAllocated(record) => self.next_producer_id = record.next,
             Kind::ReplicasMade(record) => self.mark_made(record)?,
+            Kind::ReplicasReplaced(record) => self.replace(record)?,
             Kind::QuotasChanged(record) => quotas::apply(&mut self.quotas, &record.entities)?,
             Kind::FeaturesChanged(record) => self.change_features(&record.levels)?,
             Kind::BrokerUnregistered(record) => {
@@ -225,6 +228,29 @@ impl Image {
     }
 
     fn mark_made(&mut self, record: &ReplicasMade) -> Result<(), Fault> {
+        self.each_replica(record, |partition, broker| {
+            if !partition.made.contains(&broker) {
+                partition.made.push(broker);
+            }
+        })
+    }
+
+    fn replace(&mut self, record: &ReplicasMade) -> Result<(), Fault> {
+        self.each_replica(record, |partition, broker| {
+            let at = partition.replicas.iter().position(|id| *id == broker);
+            if let Some(at) = at.filter(|_| partition.made.contains(&broker)) {
+                partition.last_peer += 1;
+                partition.peers[at] = partition.last_peer;
+                partition.made.retain(|id| *id != broker);
+            }
+        })
+    }
+
+    fn each_replica(
+        &mut self,
+        record: &ReplicasMade,
+        change: impl Fn(&mut Partition, BrokerId),
+    ) -> Result<(), Fault> {
         for of in &record.topics {
             // It may have been deleted meanwhile.
             let Some(mut topic) = self.topic_by_id(&id(&of.id)?).cloned() else {
@@ -232,10 +258,8 @@ impl Image {
             };
             let partitions = &mut Arc::make_mut(&mut topic).partitions;
             for index in &of.partitions {
-                if let Some(partition) = partitions.get_mut(*index as usize)
-                    && !partition.made.contains(&record.broker)
-                {
-                    partition.made.push(record.broker);
+                if let Some(partition) = partitions.get_mut(*index as usize) {
+                    change(partition, record.broker);
                 }
             }
             self.insert_shared(topic);
@@ -416,15 +440,17 @@ pub fn is_internal(name: &str) -> bool {
 
 impl Partition {
     fn of(record: &PartitionRecord) -> Partition {
-        let first_peers = 1..=record.replicas.len() as PeerId;
+        let peers = match record.peers.len() == record.replicas.len() {
+            true => record.peers.clone(),
+            // Placed by an earlier release.
+            false => (1..=record.replicas.len() as PeerId).collect(),
+        };
+        let largest = peers.iter().copied().max().unwrap_or(0);
         Partition {
             group: GroupId(record.group),
             replicas: record.replicas.clone(),
-            peers: match record.peers.len() == record.replicas.len() {
-                true => record.peers.clone(),
-                // Placed by an earlier release.
-                false => first_peers.collect(),
-            },
+            peers,
+            last_peer: record.last_peer.max(largest),
             made: record.made.clone(),
         }
     }
@@ -445,6 +471,12 @@ impl Partition {
             .find_map(|(of, broker)| (of == peer).then_some(broker))
     }
 
+    /// Whether its replicas are those that it began with: who makes one knows then who votes. Else who leads tells.
+    pub fn is_original(&self) -> bool {
+        let first = 1..=self.replicas.len() as PeerId;
+        self.last_peer == self.replicas.len() as PeerId && self.peers.iter().copied().eq(first)
+    }
+
     /// Whether so many have made their replica that they can elect a leader.
     pub fn has_quorum(&self) -> bool {
         let made = self.replicas.iter().filter(|id| self.made.contains(id));
@@ -457,6 +489,7 @@ impl Partition {
             replicas: self.replicas.clone(),
             made: self.made.clone(),
             peers: self.peers.clone(),
+            last_peer: self.last_peer,
         }
     }
 }

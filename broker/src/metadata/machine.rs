@@ -18,6 +18,7 @@ use raft::eraftpb::{Entry, EntryType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// The metadata log of this broker cannot be understood: it must not go on.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -140,13 +141,12 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
         }
         Command::ChangeConfigs { resource, changes } => change_configs(image, &resource, changes),
         Command::MarkMade { broker, topics } => {
-            let topics = topics.into_iter().map(|(id, partitions)| TopicReplicas {
-                id: id.as_bytes().to_vec(),
-                partitions,
-            });
-            let topics = topics.collect();
-            let made = Kind::ReplicasMade(ReplicasMade { broker, topics });
+            let made = Kind::ReplicasMade(replicas_on(broker, topics));
             Ok((Some(made), Output::Done))
+        }
+        Command::ReplaceReplicas { broker, topics } => {
+            let replaced = Kind::ReplicasReplaced(replicas_on(broker, topics));
+            Ok((Some(replaced), Output::Done))
         }
         Command::AllocateProducerIds => {
             let first = image.next_producer_id;
@@ -161,6 +161,15 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
             Ok((changed.map(Kind::QuotasChanged), Output::Done))
         }
     }
+}
+
+fn replicas_on(broker: BrokerId, topics: BTreeMap<Uuid, Vec<u32>>) -> ReplicasMade {
+    let topics = topics.into_iter().map(|(id, partitions)| TopicReplicas {
+        id: id.as_bytes().to_vec(),
+        partitions,
+    });
+    let topics = topics.collect();
+    ReplicasMade { broker, topics }
 }
 
 fn create_topic(image: &Image, new: NewTopic) -> Result<TopicRecord, Refusal> {
@@ -247,6 +256,7 @@ fn number(image: &Image, replicas: Vec<Vec<BrokerId>>) -> Vec<PartitionRecord> {
         .map(|(replicas, group)| PartitionRecord {
             group,
             peers: (1..=replicas.len() as PeerId).collect(),
+            last_peer: replicas.len() as PeerId,
             replicas,
             made: Vec::new(),
         })

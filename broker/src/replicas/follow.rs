@@ -128,13 +128,21 @@ impl Follower {
     /// would begin at offset 0 and take the place of what clients were promised.
     fn make(&self, changed: &[(Arc<Topic>, config::TopicConfig)]) -> bool {
         let mut new = Vec::new();
+        let mut lost: BTreeMap<Uuid, Vec<u32>> = BTreeMap::new();
         for (topic, _) in changed {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 if !self.is_mine(&partition.replicas) || self.is_here(partition.group) {
                     continue;
                 }
                 match partition.made.contains(&self.broker) {
-                    false => new.push((partition.group, partition.peers.clone())),
+                    false if partition.is_original() => {
+                        new.push((partition.group, partition.peers.clone()));
+                    }
+                    // Who leads lets it in, and tells it who else is there.
+                    false => new.push((partition.group, Vec::new())),
+                    true if partition.replicas.len() > 1 && self.engine.is_whole() => {
+                        lost.entry(topic.id).or_default().push(index as u32);
+                    }
                     true => {
                         tracing::error!(
                             topic = topic.name,
@@ -144,6 +152,9 @@ impl Follower {
                     }
                 }
             }
+        }
+        if !self.replace(lost) {
+            return false;
         }
         if new.is_empty() {
             return true;
@@ -155,6 +166,29 @@ impl Follower {
                 false
             }
         }
+    }
+
+    /// Every directory is here, and what was made is not: its disk was lost, or cleared. Others have it, and will fill new replicas;
+    /// those are other raft peers, since these may have voted.
+    fn replace(&self, lost: BTreeMap<Uuid, Vec<u32>>) -> bool {
+        if lost.is_empty() {
+            return true;
+        }
+        let replicas: usize = lost.values().map(Vec::len).sum();
+        tracing::warn!(
+            replicas,
+            "replicas are lost with their directory; new ones take their places"
+        );
+        let broker = self.broker;
+        let command = Command::ReplaceReplicas {
+            broker,
+            topics: lost,
+        };
+        let replaced = self.runtime.block_on(self.metadata.submit(command));
+        if let Err(error) = &replaced {
+            tracing::error!(%error, "cannot tell the metadata that replicas are lost");
+        }
+        replaced.is_ok()
     }
 
     /// Lets the metadata know what was made; only then it takes part. False when that must be tried again.

@@ -17,11 +17,11 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Returns when it listens; port 0 lets the system choose. Its data and its log are in `directory`.
-    pub fn start(directory: &Path, port: u16) -> ServerProcess {
+    /// Returns when it listens. Its data and its log are in `directory`.
+    pub fn start(directory: &Path, settings: &str) -> ServerProcess {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Self::try_start(directory, port, deadline) {
+            match Self::try_start(directory, settings, deadline) {
                 Ok(server) => return server,
                 // Between two lives a client of somebody else may have got the port, for as long as it takes to connect.
                 Err(log) if log.contains("in use") && Instant::now() < deadline => {
@@ -32,13 +32,37 @@ impl ServerProcess {
         }
     }
 
-    fn try_start(directory: &Path, port: u16, deadline: Instant) -> Result<ServerProcess, String> {
-        let settings = directory.join("server.properties");
+    fn try_start(
+        directory: &Path,
+        settings: &str,
+        deadline: Instant,
+    ) -> Result<ServerProcess, String> {
+        let mut server = ServerProcess::spawn(directory, settings);
+        loop {
+            let log = server.log();
+            if log.contains("\"message\":\"serving\"") {
+                server.address = listening_on(&log).expect("it says where it listens");
+                return Ok(server);
+            }
+            if server.child.try_wait().expect("it can be asked").is_some() {
+                return Err(server.log());
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited {PATIENCE:?} for the broker to serve: {log}"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Does not wait for anything.
+    pub fn spawn(directory: &Path, settings: &str) -> ServerProcess {
         let text = format!(
-            "node.id=1\nlisteners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\nmillrace.metrics.listener=\n\
-             millrace.control.listener=\nmillrace.min.free.bytes=0\n",
+            "{settings}log.dirs={}\nmillrace.metrics.listener=\nmillrace.control.listener=\n\
+             millrace.min.free.bytes=0\n",
             directory.join("data").display()
         );
+        let settings = directory.join("server.properties");
         fs::write(&settings, text).expect("the settings can be written");
         let log = directory.join("server.log");
         let lines = File::create(&log).expect("a log can be made");
@@ -57,25 +81,10 @@ impl ServerProcess {
             .stderr(lines)
             .spawn()
             .expect("the program runs");
-        let mut server = ServerProcess {
+        ServerProcess {
             child,
             log,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-        };
-        loop {
-            let log = server.log();
-            if log.contains("\"message\":\"serving\"") {
-                server.address = listening_on(&log).expect("it says where it listens");
-                return Ok(server);
-            }
-            if server.child.try_wait().expect("it can be asked").is_some() {
-                return Err(server.log());
-            }
-            assert!(
-                Instant::now() < deadline,
-                "waited {PATIENCE:?} for the broker to serve: {log}"
-            );
-            std::thread::sleep(Duration::from_millis(2));
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
 
