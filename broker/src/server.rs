@@ -394,6 +394,7 @@ async fn join_peers(
         controllers,
         is_controller: config.is_controller,
         lag: Duration::from_millis(u64::try_from(config.replica_lag_time_max_ms).unwrap_or(0)),
+        catch_up_bytes_per_second: config.catch_up_bytes_per_second,
     };
     let mut endpoint = None;
     let mut listeners = Vec::new();

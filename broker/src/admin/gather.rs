@@ -231,6 +231,7 @@ fn traffic(families: &mut Vec<Family>, topics: &[Traffic]) {
 fn directories(families: &mut Vec<Family>, broker: &Broker) {
     let engine = broker.replicas.engine();
     let (open, moves) = (engine.directories(), engine.moves());
+    let shipping = broker.replicas.cluster().shipping_stats();
     let online = broker.started_with.log_dirs.iter().map(|path| {
         let path = path.display().to_string();
         let is_online = open
@@ -285,6 +286,9 @@ fn directories(families: &mut Vec<Family>, broker: &Broker) {
         }),
         Family::new(&table::MOVES, arriving),
         Family::one(&table::MOVED_BYTES, engine.moved_bytes()),
+        Family::one(&table::CATCH_UPS, shipping.under_way),
+        Family::one(&table::CATCH_UP_SENT, shipping.sent_bytes),
+        Family::one(&table::CATCH_UP_RECEIVED, shipping.received_bytes),
         each(&table::RAFT_QUEUE, |directory| {
             Some(Value::Whole(directory.queued_events as u64))
         }),

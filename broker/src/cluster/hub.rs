@@ -3,6 +3,7 @@
 use super::Inner;
 use super::leaders::Rumours;
 use super::preference::Transfer;
+use super::shipping::Shipping;
 use crate::metadata::{self, BrokerId};
 use crate::peers::{Answer, Handler};
 use crate::raft::Failure;
@@ -21,6 +22,7 @@ pub(super) const WHO: u16 = 1;
 pub(super) const COMMAND: u16 = 2;
 pub(super) const JOIN: u16 = 3;
 pub(super) const STANDING: u16 = 4;
+pub(super) const SHIP: u16 = 5;
 
 /// What a broker says of itself. Later releases may add fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,17 +75,25 @@ impl Handler for Hub {
         if self.0.up().remove(&broker).is_some() && !self.0.stop.is_cancelled() {
             tracing::warn!(broker, "a broker is lost");
             self.0.lost(broker);
+            if let Some(shipping) = self.0.shipping.get() {
+                shipping.lost(broker);
+            }
         }
     }
 
     fn pulsed(&self, _from: BrokerId, _body: Bytes) {}
 
-    fn raft(&self, _from: BrokerId, messages: Vec<(GroupId, Message)>) {
+    fn raft(&self, from: BrokerId, messages: Vec<(GroupId, Message)>) {
         let Some(engine) = self.0.engine() else {
             return;
         };
         for (group, message) in messages {
-            engine.deliver(group, message);
+            match self.0.shipping.get() {
+                Some(shipping) if group != metadata::GROUP && Shipping::concerns(&message) => {
+                    shipping.arrived(from, group, message);
+                }
+                _ => engine.deliver(group, message),
+            }
         }
     }
 
@@ -122,6 +132,11 @@ impl Handler for Hub {
                 JOIN => {
                     if let Some(replica) = decode::<PeerId>(from, &body) {
                         answer.send(encode(&inner.let_in(from, replica).await));
+                    }
+                }
+                SHIP => {
+                    if let Some(shipping) = inner.shipping.get() {
+                        answer.send(shipping.asked(from, body).await);
                     }
                 }
                 _ => tracing::debug!(from, kind, "a question of an unknown kind"),

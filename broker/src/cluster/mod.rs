@@ -4,7 +4,8 @@
 //! them; `forward.rs` hands commands to who leads the metadata; `leaders.rs` knows who leads each partition, by what their leaders
 //! tell; `succession.rs` sees to it that a partition whose leader is lost has another one soon, and hands leaderships over before this broker
 //! ends; `preference.rs` gives leaderships back to whom they are meant for; `sync.rs` says which replicas are in sync;
-//! `members.rs` makes those members of a partition's group that the metadata says should be.
+//! `members.rs` makes those members of a partition's group that the metadata says should be; `shipping/` sends records to
+//! followers that are far behind.
 //!
 //! **Invariant:** nothing that is known here by hearsay decides what is committed: raft does. A rumour that is wrong sends a client to the
 //! wrong broker, which says so.
@@ -15,6 +16,7 @@ mod hub;
 mod leaders;
 mod members;
 mod preference;
+mod shipping;
 mod standing;
 mod succession;
 mod sync;
@@ -22,13 +24,16 @@ mod sync;
 pub use founding::Error as FoundingError;
 pub use leaders::{Lead, Leaders};
 pub use preference::PreferError;
+pub use shipping::ShippingStats;
 pub use standing::{Standing, Standpoint};
 
 use crate::engine::{self, Courier, Engine, Network};
 use crate::metadata::{self, BrokerId, Image};
 use crate::peers::{self, Address, Lane, Peers};
 use crate::raft::ports::{GroupId, PeerId, Transport};
+use bytes::Bytes;
 use raft::eraftpb::Message;
+use shipping::{Asked, Shipping, Ways};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -53,6 +58,8 @@ pub struct Settings {
     pub is_controller: bool,
     /// `replica.lag.time.max.ms`
     pub lag: Duration,
+    /// How fast records go to followers that are far behind, all together.
+    pub catch_up_bytes_per_second: u64,
 }
 
 /// Cheap to clone.
@@ -71,6 +78,7 @@ struct Inner {
     /// The brokers that are connected, and what they said of themselves.
     up: Mutex<BTreeMap<BrokerId, hub::About>>,
     peers: OnceLock<Peers>,
+    shipping: OnceLock<Shipping>,
     /// Not held: who closes the engine must be the last to have it, and raft's couriers lead back here.
     engine: OnceLock<Weak<Engine>>,
     metadata: OnceLock<metadata::Handle>,
@@ -96,6 +104,7 @@ impl Cluster {
             leaders: Leaders::default(),
             up: Mutex::default(),
             peers: OnceLock::new(),
+            shipping: OnceLock::new(),
             engine: OnceLock::new(),
             metadata: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
@@ -103,9 +112,12 @@ impl Cluster {
             tasks: tasks.clone(),
         });
         let handler = Arc::new(hub::Hub(inner.clone()));
-        let peers = Peers::start(settings.peers, listeners, handler, stop, tasks);
+        let peers = Peers::start(settings.peers, listeners, handler, stop.clone(), tasks);
+        let ways = Box::new(ShippingWays(peers.clone()));
+        let shipping = Shipping::new(ways, settings.catch_up_bytes_per_second, stop, tasks);
         // The first and only time.
         let _ = inner.peers.set(peers);
+        let _ = inner.shipping.set(shipping);
         let cluster = Cluster { inner };
         cluster.look_for(None);
         cluster
@@ -124,6 +136,9 @@ impl Cluster {
         metadata: &metadata::Handle,
     ) -> Result<(), FoundingError> {
         let _ = self.inner.engine.set(Arc::downgrade(&engine));
+        if let Some(shipping) = self.inner.shipping.get() {
+            shipping.serve(&engine);
+        }
         let _ = self.inner.metadata.set(metadata.clone());
         self.inner.tell_routes();
         self.forward(metadata);
@@ -181,6 +196,11 @@ impl Cluster {
 
     pub fn peers(&self) -> &Peers {
         self.inner.peers()
+    }
+
+    pub fn shipping_stats(&self) -> ShippingStats {
+        let shipping = self.inner.shipping.get();
+        shipping.map_or_else(ShippingStats::default, Shipping::stats)
     }
 
     /// Dials all brokers that are known by the settings, or by the metadata.
@@ -275,32 +295,65 @@ struct Wires(Arc<Inner>);
 
 impl Network for Wires {
     fn for_partitions(&self) -> Box<dyn Courier> {
-        Box::new(Route(self.0.peers().transport(Lane::Bulk)))
+        Box::new(Route {
+            courier: self.0.peers().transport(Lane::Bulk),
+            shipping: self.0.shipping.get().cloned(),
+        })
     }
 
     fn for_metadata(&self) -> Box<dyn Courier> {
-        Box::new(Route(self.0.peers().transport(Lane::Urgent)))
+        Box::new(Route {
+            courier: self.0.peers().transport(Lane::Urgent),
+            // The metadata's snapshot holds everything.
+            shipping: None,
+        })
     }
 }
 
-struct Route(peers::Courier);
+struct Route {
+    courier: peers::Courier,
+    /// What takes snapshots that only name records.
+    shipping: Option<Shipping>,
+}
 
 impl Transport for Route {
-    fn send(&mut self, group: GroupId, messages: Vec<Message>) {
-        self.0.send(group, messages);
+    fn send(&mut self, group: GroupId, mut messages: Vec<Message>) {
+        if let Some(shipping) = &self.shipping
+            && messages.iter().any(Shipping::concerns)
+        {
+            let snapshots = messages.extract_if(.., |message| Shipping::concerns(message));
+            snapshots.for_each(|message| shipping.take(group, message));
+        }
+        self.courier.send(group, messages);
     }
 
     fn flush(&mut self) {
-        self.0.flush();
+        self.courier.flush();
     }
 }
 
 impl Courier for Route {
     fn set_route(&mut self, group: GroupId, members: &[(PeerId, BrokerId)]) {
-        self.0.set_route(group, members.iter().copied());
+        self.courier.set_route(group, members.iter().copied());
     }
 
     fn forget(&mut self, group: GroupId) {
-        self.0.forget(group);
+        self.courier.forget(group);
+    }
+}
+
+/// The way of what is shipped.
+struct ShippingWays(Peers);
+
+impl Ways for ShippingWays {
+    fn ask(&self, to: BrokerId, question: Bytes, timeout: Duration) -> Asked<'_> {
+        Box::pin(self.0.ask_in_bulk(to, hub::SHIP, question, timeout))
+    }
+
+    fn post(&self, to: BrokerId, group: GroupId, message: Message) {
+        let mut courier = self.0.transport(Lane::Bulk);
+        courier.set_route(group, std::iter::once((message.to, to)));
+        courier.send(group, vec![message]);
+        courier.flush();
     }
 }

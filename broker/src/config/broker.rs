@@ -156,6 +156,7 @@ broker_config! {
     raft_tick_ms: u64 = "millrace.raft.tick.ms";
     peer_pulse_ms: u64 = "millrace.peer.pulse.ms";
     peer_silence_ms: u64 = "millrace.peer.silence.ms";
+    catch_up_bytes_per_second: u64 = "millrace.catch.up.bytes.per.second";
 }
 
 /// A type of a plain field.

@@ -1,5 +1,6 @@
 //! One directory that runs: its shard, its raft workers, its log thread, its partitions.
 
+use super::catch_up::Imports;
 use super::failure::MetadataFailure;
 use super::handle::Handle;
 use super::metadata_host::MetadataHost;
@@ -41,6 +42,7 @@ pub(super) struct Hosted {
     partitions: RwLock<BTreeMap<GroupId, Arc<Shared>>>,
     max_entry_bytes: usize,
     turnovers: Arc<Turnovers>,
+    pub imports: Imports,
     this: Weak<Hosted>,
 }
 
@@ -173,6 +175,7 @@ impl Hosted {
             partitions: RwLock::default(),
             max_entry_bytes,
             turnovers: turnovers.clone(),
+            imports: Imports::default(),
             this: this.clone(),
         }))
     }

@@ -1,10 +1,11 @@
 //! The background work of one directory, on one thread: sealing when the log is over its budget, retention, log compaction,
-//! forgetting idle producers.
+//! runs that come from other brokers, forgetting idle producers.
 //!
 //! It decides nothing that replicas must agree on: a log start goes through the group as a command, and each replica drops
 //! what lies below when it has applied it.
 
 use super::LOCK;
+use super::catch_up::import_waiting;
 use super::hosted::{Hosted, fresh_salt};
 use super::pace::{Pace, RETENTION_FLOOR, SEALING_FLOOR};
 use super::shared::Shared;
@@ -75,6 +76,8 @@ pub(super) enum Request {
     Retention(Sender<()>),
     /// One round of log compaction.
     Compaction(Sender<()>),
+    /// Runs wait to be made of what other brokers sent.
+    Import,
     Stop,
 }
 
@@ -92,6 +95,7 @@ impl Housekeeper {
         name: &str,
     ) -> std::io::Result<Housekeeper> {
         let (requests, receiver) = channel();
+        host.imports.serve(requests.clone());
         let hurry = Arc::new(AtomicBool::new(false));
         let pace = Pace::new(hurry.clone());
         let thread = std::thread::Builder::new()
@@ -160,8 +164,9 @@ fn run(host: &Hosted, options: &HousekeepingOptions, requests: &Receiver<Request
                 compact(host, options, &mut pace);
                 let _ = done.send(());
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Request::Import) | Err(RecvTimeoutError::Timeout) => {}
         }
+        import_waiting(host);
         if failed_at.is_none_or(|at| at.elapsed() >= SEAL_AGAIN) {
             failed_at = seal_while_over_budget(host, &mut pace)
                 .err()
@@ -200,14 +205,18 @@ pub(super) fn now_ms() -> i64 {
 /// Sealing failed, and that was reported.
 struct Failed;
 
+/// The runs that wait to be made come in between the steps of all other work, as sealing does.
 fn seal_while_over_budget(host: &Hosted, pace: &mut Pace) -> Result<(), Failed> {
-    while host.shard.over_budget() {
+    loop {
+        import_waiting(host);
+        if !host.shard.over_budget() {
+            return Ok(());
+        }
         let ids = host.shard.oldest_groups();
         if !seal(host, ids, pace)? {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 fn seal_all(host: &Hosted, pace: &mut Pace) -> Result<(), Failed> {

@@ -9,6 +9,7 @@
 //!
 //! **Invariant:** what a failed directory held goes offline; other directories go on.
 
+mod catch_up;
 mod failure;
 mod handle;
 mod hosted;
@@ -19,8 +20,9 @@ mod network;
 mod pace;
 mod shared;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use catch_up::ImportError;
 pub use handle::{AppendError, Handle, ReadError};
 pub use housekeeper::HousekeepingOptions;
 pub use network::{Courier, Network, Nobody, SharedNetwork};

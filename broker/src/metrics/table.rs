@@ -157,6 +157,12 @@ metrics! {
         "Replicas on their way to the directory from another one of this broker.",
     MOVED_BYTES: Counter "millrace_replica_moved_bytes" []
         "Bytes of records copied between directories of this broker.",
+    CATCH_UPS: Gauge "millrace_catch_ups" []
+        "Replicas of other brokers to which this one sends records, because its log no longer holds what they lack.",
+    CATCH_UP_SENT: Counter "millrace_catch_up_sent_bytes" []
+        "Bytes of records sent to replicas of other brokers that were far behind.",
+    CATCH_UP_RECEIVED: Counter "millrace_catch_up_received_bytes" []
+        "Bytes of records that came for replicas of this broker that were far behind.",
     RAFT_QUEUE: Gauge "millrace_raft_queued_events" ["directory"]
         "Events that wait for the threads that replicate partitions; a full queue answers producers that the broker is overloaded.",
     PROCESS_START: Gauge "process_start_time_seconds" []

@@ -96,12 +96,13 @@ impl Drop for Forgets<'_> {
 
 pub(super) async fn ask(
     peer: &Peer,
+    lane: Lane,
     kind: u16,
     question: &Bytes,
     max_frame_bytes: usize,
     timeout: Duration,
 ) -> Result<Bytes, AskError> {
-    let queue = peer.queue(Lane::Urgent);
+    let queue = peer.queue(lane);
     let instance = queue.instance().ok_or(AskError::NotConnected)?;
     let (id, comes) = peer.asks.begin(instance).ok_or(AskError::Busy)?;
     let _forgets = Forgets {

@@ -121,7 +121,7 @@ impl std::fmt::Display for Versions {
 pub enum Lane {
     /// Pulses, the metadata group's messages, notes, questions and answers.
     Urgent,
-    /// Partitions' raft messages.
+    /// Partitions' raft messages, and questions that are long.
     Bulk,
 }
 
@@ -251,9 +251,32 @@ impl Peers {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Bytes, AskError> {
+        self.ask_on(Lane::Urgent, to, kind, body, timeout).await
+    }
+
+    /// The same for questions that are long: what is urgent does not wait for them. Answers are urgent all the same, so they are
+    /// to be short.
+    pub async fn ask_in_bulk(
+        &self,
+        to: BrokerId,
+        kind: u16,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, AskError> {
+        self.ask_on(Lane::Bulk, to, kind, body, timeout).await
+    }
+
+    async fn ask_on(
+        &self,
+        lane: Lane,
+        to: BrokerId,
+        kind: u16,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, AskError> {
         let peer = self.hub.peer(to).ok_or(AskError::NotConnected)?;
         let limit = self.hub.settings.max_frame_bytes;
-        ask::ask(&peer, kind, &body, limit, timeout).await
+        ask::ask(&peer, lane, kind, &body, limit, timeout).await
     }
 
     /// Whether there is a live urgent link in each direction, both with the same process.

@@ -2,7 +2,7 @@
 //!
 //! [`shard`] is one directory: a [`log`] that all its groups share, [`families`] above it, and per group a [`group_log`]
 //! that `raft` reads. [`seal`] moves committed runs from log to family, [`read`] finds records in either, [`retention`] and
-//! [`compact`] give space back, [`import`] takes another replica's records, [`moving`] another directory's replica,
+//! [`compact`] give space back, [`export`] and [`import`] are the way of records to another replica, [`moving`] that of a replica to another directory,
 //! [`inspect`] looks on. [`writer`] gives a shard its threads; the simulation goes without.
 //!
 //! **Invariant:** nothing here decides what an offset means to a client; batches pass through as bytes.
@@ -12,6 +12,7 @@ pub mod compact;
 pub mod disk;
 pub mod entry;
 pub mod error;
+pub mod export;
 pub mod families;
 pub mod group_log;
 pub mod ids;

@@ -31,4 +31,6 @@ settings! {
         "How often brokers tell each other that they are there.";
     "millrace.peer.silence.ms", Int, "2000", Between(100, 60_000), Medium, ReadOnly, Served,
         "A broker that is silent for so long counts as away; at least four times millrace.peer.pulse.ms.";
+    "millrace.catch.up.bytes.per.second", Long, "104857600", AtLeast(1_048_576), Medium, ReadOnly, Served,
+        "Bytes a second of records that this broker sends to replicas that are far behind, all together.";
 }
