@@ -114,7 +114,8 @@ impl Cluster {
         let handler = Arc::new(hub::Hub(inner.clone()));
         let peers = Peers::start(settings.peers, listeners, handler, stop.clone(), tasks);
         let ways = Box::new(ShippingWays(peers.clone()));
-        let shipping = Shipping::new(ways, settings.catch_up_bytes_per_second, stop, tasks);
+        let shipping = shipping::Settings::new(settings.catch_up_bytes_per_second);
+        let shipping = Shipping::new(ways, shipping, stop, tasks);
         // The first and only time.
         let _ = inner.peers.set(peers);
         let _ = inner.shipping.set(shipping);

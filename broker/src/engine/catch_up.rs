@@ -2,10 +2,10 @@
 //!
 //! A run is made by the housekeeper: one caller does the upkeep of a group. It takes them between its own steps.
 
+use super::LOCK;
 use super::handle::Handle;
 use super::hosted::Hosted;
 use super::housekeeper::Request;
-use super::LOCK;
 use crate::raft::ports::GroupId;
 use crate::storage;
 use crate::storage::entry::SnapshotHeader;

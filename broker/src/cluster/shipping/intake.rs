@@ -72,7 +72,10 @@ impl Intakes {
 
     fn end(&self, group: GroupId, shipment: u64) {
         let mut intakes = self.lock();
-        if intakes.get(&group).is_some_and(|one| one.shipment == shipment) {
+        if intakes
+            .get(&group)
+            .is_some_and(|one| one.shipment == shipment)
+        {
             intakes.remove(&group);
         }
     }
@@ -179,17 +182,20 @@ impl Shipping {
                 let Some(header) = header else {
                     return tracing::warn!(%group, from, "a snapshot without a header is not taken");
                 };
-                let reason = match blocking(LOOK_PATIENCE, move || handle.import_from(&header)).await {
-                    Some(Ok(None)) => {
-                        if let Some(engine) = inner.engine() {
-                            engine.deliver(group, message);
+                let reason =
+                    match blocking(LOOK_PATIENCE, move || handle.import_from(&header)).await {
+                        Some(Ok(None)) => {
+                            if let Some(engine) = inner.engine() {
+                                engine.deliver(group, message);
+                            }
+                            return;
                         }
-                        return;
-                    }
-                    Some(Ok(Some(offset))) => format!("records from offset {offset} on are not here"),
-                    Some(Err(error)) => error.to_string(),
-                    None => "looking for what is here takes too long".to_owned(),
-                };
+                        Some(Ok(Some(offset))) => {
+                            format!("records from offset {offset} on are not here")
+                        }
+                        Some(Err(error)) => error.to_string(),
+                        None => "looking for what is here takes too long".to_owned(),
+                    };
                 tracing::warn!(%group, from, reason, "a snapshot is not taken");
             },
             &self.inner.runtime,

@@ -48,6 +48,24 @@ const PARCEL_BYTES: u64 = 16 << 20;
 /// What is said at once, and what of a shipment is on its way.
 const CHUNK_BYTES: usize = 1 << 20;
 
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// Of all shipments together.
+    pub bytes_per_second: u64,
+    pub parcel_bytes: u64,
+    pub chunk_bytes: usize,
+}
+
+impl Settings {
+    pub fn new(bytes_per_second: u64) -> Settings {
+        Settings {
+            bytes_per_second,
+            parcel_bytes: PARCEL_BYTES,
+            chunk_bytes: CHUNK_BYTES,
+        }
+    }
+}
+
 pub(super) type Asked<'a> = Pin<Box<dyn Future<Output = Result<Bytes, AskError>> + Send + 'a>>;
 
 /// What shipping needs of the network.
@@ -81,6 +99,7 @@ pub(super) struct Shipping {
 
 struct Inner {
     ways: Box<dyn Ways>,
+    settings: Settings,
     /// Not held: who closes the engine must be the last to have it.
     engine: OnceLock<Weak<Engine>>,
     queue: Queue,
@@ -96,7 +115,7 @@ impl Shipping {
     /// Within a runtime.
     pub fn new(
         ways: Box<dyn Ways>,
-        bytes_per_second: u64,
+        settings: Settings,
         stop: CancellationToken,
         tasks: &TaskTracker,
     ) -> Shipping {
@@ -106,7 +125,8 @@ impl Shipping {
                 engine: OnceLock::new(),
                 queue: Queue::default(),
                 intakes: Intakes::default(),
-                pace: Pace::new(bytes_per_second),
+                pace: Pace::new(settings.bytes_per_second),
+                settings,
                 counters: Counters::default(),
                 runtime: tokio::runtime::Handle::current(),
                 stop,

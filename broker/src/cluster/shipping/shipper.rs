@@ -1,7 +1,7 @@
 //! The leader's end: which replicas wait for records, and the way of one of them.
 
 use super::words::{Begin, Chunk, Question, Reply, pack};
-use super::{CHUNK_BYTES, Inner, MAX_SHIPMENTS, PARCEL_BYTES, Shipping, blocking};
+use super::{Inner, MAX_SHIPMENTS, Shipping, blocking};
 use crate::engine::Handle;
 use crate::metadata::BrokerId;
 use crate::partition::Role;
@@ -195,8 +195,12 @@ impl Inner {
     fn give_up(self: &Arc<Self>, target: Target, error: &NotShipped) {
         let (group, to) = target;
         match error.is_trouble() {
-            true => tracing::warn!(%group, replica = to, %error, "cannot send records to a follower"),
-            false => tracing::debug!(%group, replica = to, %error, "records are not sent to a follower"),
+            true => {
+                tracing::warn!(%group, replica = to, %error, "cannot send records to a follower")
+            }
+            false => {
+                tracing::debug!(%group, replica = to, %error, "records are not sent to a follower")
+            }
         }
         let inner = self.clone();
         self.tasks.spawn(async move {
@@ -306,16 +310,18 @@ impl Shipment<'_> {
     async fn read(&self, from: Offset) -> Result<Import, NotShipped> {
         let handle = self.inner.leading(self.group, self.from)?;
         let upto = self.header.next_offset;
-        let read = blocking(READ_PATIENCE, move || handle.export(from, upto, PARCEL_BYTES)).await;
+        let max_bytes = self.inner.settings.parcel_bytes;
+        let read = blocking(READ_PATIENCE, move || handle.export(from, upto, max_bytes)).await;
         let parcel = read.ok_or(NotShipped::Slow)??;
         parcel.ok_or(NotShipped::Passed(from))
     }
 
     async fn send(&mut self, import: &Import) -> Result<Reply, NotShipped> {
         let parcel = pack(import);
+        let chunk_bytes = self.inner.settings.chunk_bytes;
         let mut at = 0;
         loop {
-            let data = parcel.slice(at..parcel.len().min(at + CHUNK_BYTES));
+            let data = parcel.slice(at..parcel.len().min(at + chunk_bytes));
             let is_last = at + data.len() == parcel.len();
             let question = Question::Chunk(Chunk {
                 shipment: self.id,
@@ -327,7 +333,11 @@ impl Shipment<'_> {
             });
             self.inner.pace.wait_for(data.len() as u64).await;
             self.inner.leading(self.group, self.from)?;
-            let patience = if is_last { RUN_PATIENCE } else { ANSWER_PATIENCE };
+            let patience = if is_last {
+                RUN_PATIENCE
+            } else {
+                ANSWER_PATIENCE
+            };
             let reply = self.ask(question.encode(&data), patience).await?;
             self.sent += data.len() as u64;
             let sent = &self.inner.counters.sent_bytes;
@@ -352,5 +362,41 @@ impl Shipment<'_> {
             }
         };
         Reply::decode(&answer).ok_or(NotShipped::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(index: u64) -> Message {
+        let mut message = Message::default();
+        message.index = index;
+        message
+    }
+
+    #[test]
+    fn a_replica_waits_once_with_the_newest_snapshot_and_is_not_shipped_to_twice_at_a_time() {
+        let queue = Queue::default();
+        let (a, b) = ((GroupId(1), 2), (GroupId(1), 3));
+        assert!(queue.add(a, message(1)), "a first worker");
+        assert!(queue.add(a, message(2)), "and a second");
+        assert!(!queue.add(b, message(3)), "no more");
+        let next = || {
+            queue
+                .next()
+                .map(|(target, message)| (target, message.index))
+        };
+        assert_eq!(next(), Some((a, 2)));
+        queue.add(a, message(4));
+        assert_eq!(next(), Some((b, 3)));
+        assert_eq!(queue.under_way(), 2);
+        assert!(!queue.done(b));
+        assert_eq!(next(), None, "a waits for its own end");
+        assert!(queue.done(a), "raft waits for the newer one");
+        assert_eq!(next(), Some((a, 4)));
+        assert!(!queue.done(a));
+        assert_eq!(next(), None);
+        assert!(queue.add(b, message(5)), "workers that ended are missed");
     }
 }

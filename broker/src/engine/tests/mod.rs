@@ -3,21 +3,24 @@
 mod moves;
 mod several;
 
+use super::hosted::RaftWorker;
 use super::{AppendError, Engine, EngineOptions, Handle};
 use crate::partition::config::CleanupPolicy;
 use crate::partition::{Mark, TopicConfig};
-use crate::raft::ports::{Ack, GroupId};
+use crate::raft::Reply;
+use crate::raft::ports::{Ack, GroupId, PeerId};
 use crate::storage::ids::Offset;
 use crate::storage::log::LogOptions;
 use bytes::Bytes;
 use millrace_wire::batch::split;
 use millrace_wire::{BatchBuilder, BatchSettings};
+use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const ALL: Ack = Ack::Committed { voters: 1 };
 
-fn options(dirs: &[&Path]) -> EngineOptions {
+pub(crate) fn options(dirs: &[&Path]) -> EngineOptions {
     let mut options = EngineOptions::new(dirs.iter().map(|dir| dir.to_path_buf()).collect());
     options.shard.log = LogOptions {
         segment_bytes: 256 << 10,
@@ -45,7 +48,7 @@ fn one(options: &EngineOptions, config: &TopicConfig) -> (Engine, Handle) {
     (engine, handle)
 }
 
-fn batch(key: &str, values: &[&str]) -> Bytes {
+pub(crate) fn batch(key: &str, values: &[&str]) -> Bytes {
     let mut builder = BatchBuilder::new(BatchSettings::default());
     for value in values {
         builder.push(1000, Some(key.as_bytes()), Some(value.as_bytes()));
@@ -53,20 +56,20 @@ fn batch(key: &str, values: &[&str]) -> Bytes {
     builder.build().expect("a valid batch")
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .expect("a runtime")
 }
 
-fn append(handle: &Handle, batches: Bytes) -> Result<Offset, AppendError> {
+pub(crate) fn append(handle: &Handle, batches: Bytes) -> Result<Offset, AppendError> {
     runtime()
         .block_on(handle.append(batches, 1000, ALL))
         .map(|appended| appended.base_offset)
 }
 
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !done() {
         assert!(Instant::now() < deadline, "waited for {what} for 20 s");
@@ -74,12 +77,30 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn leads(handle: &Handle) -> bool {
+pub(crate) fn leads(handle: &Handle) -> bool {
     handle.positions().role == crate::partition::Role::Leader
 }
 
+/// Lets a replica learn, on the part of who leads.
+pub(crate) fn add_learner(handle: &Handle, peer: PeerId) {
+    let mut single = ConfChangeSingle::default();
+    single.set_change_type(ConfChangeType::AddLearnerNode);
+    single.node_id = peer;
+    let mut change = ConfChangeV2::default();
+    change.set_changes(vec![single].into());
+    let (sender, answered) = std::sync::mpsc::channel();
+    let group = handle.group();
+    let reply = Reply::new(move |changed| {
+        let _ = sender.send(changed);
+    });
+    let ask = move |worker: &mut RaftWorker| worker.change_membership(group, &change, reply);
+    handle.shared.call(ask).expect("the worker has time");
+    let changed = answered.recv_timeout(Duration::from_secs(20));
+    changed.expect("an answer").expect("it is let in");
+}
+
 /// All records as `offset:value`.
-fn contents(handle: &Handle) -> Vec<String> {
+pub(crate) fn contents(handle: &Handle) -> Vec<String> {
     let mut found = Vec::new();
     let mut at = handle.positions().log_start;
     loop {
