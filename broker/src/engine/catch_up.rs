@@ -141,12 +141,13 @@ pub(super) fn import_waiting(host: &Hosted) {
             continue;
         }
         let made = import_one(host, group, &header, import);
-        if let Err(ImportError::Storage(error)) = &made {
+        // That it is deleted, or moves, is nothing to report; and what came from another broker may make no sense, which says nothing
+        // of what is here.
+        if let Err(ImportError::Storage(error)) = &made
+            && matches!(error, storage::Error::Families(_) | storage::Error::Log(_))
+        {
             host.report_fault("cannot import records", error);
-            // What came from another broker may make no sense, which says nothing of what is here.
-            if error.is_damage() && !matches!(error, storage::Error::Group { .. }) {
-                host.heed(group, error);
-            }
+            host.heed(group, error);
         }
         let _ = answer.send(made);
     }

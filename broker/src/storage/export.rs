@@ -21,6 +21,16 @@ const TRIES: usize = 16;
 /// What a scan of a run fetches ahead.
 const READAHEAD_BYTES: usize = 1 << 20;
 
+/// What is wanted of a replica.
+#[derive(Clone, Copy)]
+struct Wanted {
+    from: Offset,
+    upto: Offset,
+    max_bytes: u64,
+    /// Comes whatever its size.
+    first_entry: bool,
+}
+
 impl Shard {
     /// The entries from the one that holds `from` on, below `upto`: at least one, if there is one, and then while they fit in
     /// `max_bytes`. `None` when what lies at `from` is not here any more: the log start has passed it.
@@ -34,6 +44,42 @@ impl Shard {
         max_bytes: u64,
     ) -> Result<Option<Import>, Error> {
         let group = self.group(id)?;
+        let mut wanted = Wanted {
+            from,
+            upto,
+            max_bytes,
+            first_entry: true,
+        };
+        let Some(mut found) = self.export_some(&group, wanted)? else {
+            return Ok(None);
+        };
+        // Runs may be small.
+        while found.next < upto {
+            let bytes = found.entries.iter().map(|(_, data)| data.len() as u64);
+            wanted = Wanted {
+                from: found.next,
+                max_bytes: max_bytes.saturating_sub(bytes.sum()),
+                first_entry: found.entries.is_empty(),
+                ..wanted
+            };
+            match self.export_some(&group, wanted)? {
+                Some(more) if more.next > found.next => {
+                    found.next = more.next;
+                    found.entries.extend(more.entries);
+                }
+                _ => break,
+            }
+        }
+        // A log start may lie inside of an entry, which is then taken whole.
+        if let Some((base, _)) = found.entries.first() {
+            found.base = found.base.min(*base);
+        }
+        Ok(Some(found))
+    }
+
+    /// Of one run, or of the log.
+    fn export_some(&self, group: &Group, wanted: Wanted) -> Result<Option<Import>, Error> {
+        let Wanted { from, upto, .. } = wanted;
         for _ in 0..TRIES {
             let run = {
                 let sealed = group.sealed.lock().expect(LOCK);
@@ -42,9 +88,9 @@ impl Shard {
             };
             let found = match run {
                 Some(run) if run.base > from => return Ok(None),
-                Some(run) => self.export_run(&group, &run, from, upto, max_bytes)?,
-                None => match group.log.pieces(from, upto, max_bytes) {
-                    Some(pieces) => export_tail(&group, pieces.pieces, from, upto)?,
+                Some(run) => self.export_run(group, &run, wanted)?,
+                None => match group.log.pieces(from, upto, wanted.max_bytes) {
+                    Some(pieces) => export_tail(group, pieces.pieces, wanted)?,
                     // Sealed since it was looked for among the runs, or deleted.
                     None => None,
                 },
@@ -61,10 +107,9 @@ impl Shard {
         &self,
         group: &Group,
         run: &Run,
-        from: Offset,
-        upto: Offset,
-        max_bytes: u64,
+        wanted: Wanted,
     ) -> Result<Option<Import>, Error> {
+        let Wanted { from, upto, .. } = wanted;
         let id = group.log.id();
         let family = keys::family(id, run);
         let (first, end) = keys::records_of(id, run);
@@ -73,11 +118,8 @@ impl Shard {
             .families
             .last_at_or_before(family, &first, &at)?
             .map_or(at, |(key, _)| key);
-        let mut found = Import {
-            base: from,
-            next: run.next.min(upto),
-            entries: Vec::new(),
-        };
+        let mut found = nothing(from);
+        found.next = run.next.min(upto);
         let mut bytes = 0;
         self.families
             .scan(family, &start, &end, READAHEAD_BYTES, &mut |key, value| {
@@ -87,34 +129,31 @@ impl Shard {
                 if base < from && end_of(value).is_some_and(|end| end <= from) {
                     return true;
                 }
-                let size = value.len() as u64;
-                let is_full = !found.entries.is_empty() && bytes + size > max_bytes;
+                bytes += value.len() as u64;
+                let is_full =
+                    bytes > wanted.max_bytes && !(wanted.first_entry && found.entries.is_empty());
                 if base >= upto || is_full {
-                    found.next = base.min(upto);
+                    // Not below `from` if the entry reaches back and does not fit.
+                    found.next = base.min(upto).max(from);
                     return false;
                 }
-                bytes += size;
                 found.entries.push((base, Bytes::copy_from_slice(value)));
                 true
             })?;
         // Memory lets go of a run before its rows are dropped, so one that is still there was read whole. Of one that is not,
         // entries may be missing, and what is shipped counts as all there was.
         let is_there = group.sealed.lock().expect(LOCK).runs.contains(run);
-        Ok(is_there.then(|| found.reaching_back()))
+        Ok(is_there.then_some(found))
     }
 }
 
 fn export_tail(
     group: &Group,
     pieces: Vec<(Offset, Piece)>,
-    from: Offset,
-    upto: Offset,
+    wanted: Wanted,
 ) -> Result<Option<Import>, Error> {
-    let mut found = Import {
-        base: from,
-        next: from,
-        entries: Vec::new(),
-    };
+    let mut found = nothing(wanted.from);
+    let mut bytes = 0;
     for (base, piece) in pieces {
         let data = match group.log.read(piece) {
             Ok(data) => data,
@@ -122,21 +161,22 @@ fn export_tail(
             Err(log::Error::Gone { .. }) => break,
             Err(error) => return Err(error.into()),
         };
-        let end = end_of(&data).filter(|end| *end <= upto);
-        let Some(end) = end else { break };
-        found.next = end;
+        bytes += data.len() as u64;
+        let is_full = bytes > wanted.max_bytes && !(wanted.first_entry && found.entries.is_empty());
+        match end_of(&data) {
+            Some(end) if end <= wanted.upto && !is_full => found.next = end,
+            _ => break,
+        }
         found.entries.push((base, data));
     }
-    Ok((!found.entries.is_empty()).then(|| found.reaching_back()))
+    Ok((!found.entries.is_empty()).then_some(found))
 }
 
-impl Import {
-    /// A log start may lie inside of an entry, which is then taken whole.
-    fn reaching_back(mut self) -> Import {
-        if let Some((base, _)) = self.entries.first() {
-            self.base = self.base.min(*base);
-        }
-        self
+fn nothing(at: Offset) -> Import {
+    Import {
+        base: at,
+        next: at,
+        entries: Vec::new(),
     }
 }
 

@@ -15,9 +15,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long looking at what is here may take, and making a run. Less than the leader waits.
+/// How long looking at what is here may take, looking at a parcel, and making a run of it. Together less than the leader waits.
 const LOOK_PATIENCE: Duration = Duration::from_secs(10);
-const RUN_PATIENCE: Duration = Duration::from_secs(60);
+const PARCEL_PATIENCE: Duration = Duration::from_secs(20);
+const RUN_PATIENCE: Duration = Duration::from_secs(50);
 /// An intake of which nothing was heard for so long makes place for another.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -68,6 +69,10 @@ impl Intakes {
             intakes.insert(group, intake);
         }
         has_place
+    }
+
+    fn forget(&self, group: GroupId) {
+        self.lock().remove(&group);
     }
 
     fn end(&self, group: GroupId, shipment: u64) {
@@ -239,6 +244,7 @@ impl Inner {
             .ok_or("looking for what is here takes too long")?
             .map_err(|error| error.to_string())?;
         let Some(needs) = needs else {
+            self.intakes.forget(begin.group);
             return Ok(Reply::Complete);
         };
         let intake = Intake {
@@ -284,7 +290,7 @@ impl Inner {
             next,
             bytes,
         } = whole;
-        let unpacked = blocking(RUN_PATIENCE, move || unpack(base, next, bytes)).await;
+        let unpacked = blocking(PARCEL_PATIENCE, move || unpack(base, next, bytes)).await;
         let import = unpacked
             .ok_or("looking at a parcel takes too long")?
             .map_err(|error| error.to_string())?;

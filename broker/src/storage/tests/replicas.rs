@@ -319,3 +319,105 @@ fn a_crash_in_an_import_leaves_nothing_in_the_way() {
         rig.append(1, 1, 100).expect("append");
     }
 }
+
+/// All that is exported from `from` on, with the pieces' bounds.
+fn exported(rig: &Rig, from: i64, upto: Offset, max_bytes: u64) -> Option<(Vec<i64>, Vec<Offset>)> {
+    let (mut at, mut bounds, mut bases) = (Offset(from), Vec::new(), Vec::new());
+    while at < upto {
+        let piece = rig.shard.export(group(1), at, upto, max_bytes);
+        let piece = piece.expect("it is read")?;
+        assert!(piece.base <= at && at < piece.next && piece.next <= upto);
+        let bytes: usize = piece.entries.iter().map(|(_, data)| data.len()).sum();
+        assert!(piece.entries.len() == 1 || bytes as u64 <= max_bytes);
+        bases.extend(piece.entries.iter().map(|(base, _)| base.0));
+        at = piece.next;
+        bounds.push(at);
+    }
+    Some((bases, bounds))
+}
+
+#[test]
+fn entries_are_exported_whole_once_and_in_order_wherever_they_lie() {
+    let rig = Rig::new();
+    rig.create(&[1]);
+    let mut entries = Vec::new();
+    for n in 0..40 {
+        entries.push(rig.append(1, 3, 400).expect("append").0);
+        // Runs of several sizes, and a tail.
+        if [1, 2, 20, 30].contains(&n) {
+            rig.seal(&[1]).expect("seal");
+        }
+    }
+    let (runs, _) = rig.shard.sealed_runs(group(1)).expect("there are some");
+    assert!(runs.len() >= 4, "{runs:?}");
+    let end = rig.log_end(1);
+    for max_bytes in [1, 2_000, 5_000, 1 << 20] {
+        let (bases, bounds) = exported(&rig, 0, end, max_bytes).expect("all is there");
+        assert_eq!(bases, entries, "{max_bytes}");
+        assert_eq!(bounds.last(), Some(&end));
+        let is_cut_there = |at: &Offset| *at == end || entries.contains(&at.0);
+        assert!(bounds.iter().all(is_cut_there), "{bounds:?}");
+    }
+    assert_eq!(exported(&rig, 0, end, 1 << 20).expect("there").1, [end]);
+    // From the middle of an entry, which comes whole; and not beyond what is asked for.
+    for middle in [4, 100] {
+        let (bases, _) = exported(&rig, middle, Offset(111), 1 << 20).expect("there");
+        assert_eq!(bases[0], middle - middle % 3);
+        assert_eq!(bases.last(), Some(&108));
+    }
+}
+
+#[test]
+fn what_the_log_start_has_passed_is_not_exported_as_if_it_had_been_empty() {
+    let mut rig = Rig::new();
+    rig.create(&[1]);
+    for _ in 0..10 {
+        rig.append(1, 1, 400).expect("append");
+        rig.seal(&[1]).expect("seal");
+    }
+    rig.append(1, 1, 400).expect("append");
+    rig.log_start.insert(group(1), Offset(5));
+    rig.shard.expire(&rig.checkpoint(1)).expect("expire");
+    let end = rig.log_end(1);
+    assert_eq!(exported(&rig, 4, end, 1 << 20), None);
+    assert_eq!(
+        exported(&rig, 5, end, 1 << 20).expect("there").0,
+        [5, 6, 7, 8, 9, 10]
+    );
+    rig.log_start.insert(group(1), end);
+    rig.seal(&[1]).expect("seal");
+    rig.shard.expire(&rig.checkpoint(1)).expect("expire");
+    assert_eq!(exported(&rig, 5, end, 1 << 20), None, "no run, and no tail");
+}
+
+#[test]
+fn a_replica_that_imports_what_another_exports_reads_the_same() {
+    let source = Rig::new();
+    source.create(&[1]);
+    for n in 0..30 {
+        source.append(1, 2, 300).expect("append");
+        if n % 7 == 0 {
+            source.seal(&[1]).expect("seal");
+        }
+    }
+    let end = source.log_end(1);
+    let header = SnapshotHeader {
+        next_offset: end,
+        log_start: Offset(0),
+    };
+    for max_bytes in [1, 3_000, 1 << 20] {
+        let target = Rig::new();
+        target
+            .shard
+            .create(&[(group(1), Vec::new())])
+            .expect("made");
+        while let Some(from) = target.shard.import_from(group(1), &header).expect("look") {
+            let piece = source.shard.export(group(1), from, end, max_bytes);
+            let piece = piece.expect("it is read").expect("it is there");
+            assert!(target.shard.import_run(group(1), piece).expect("import"));
+        }
+        let target = target.crash(7).expect("it opens");
+        let all = |rig: &Rig| rig.read(1, Offset(0), end, u64::MAX).expect("it is read");
+        assert_eq!(all(&target), all(&source), "{max_bytes}");
+    }
+}

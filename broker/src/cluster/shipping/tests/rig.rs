@@ -42,6 +42,8 @@ pub enum Mode {
     /// It goes as it is, and is taken as it is.
     Naive,
     NaiveToGuarded,
+    /// It gets lost.
+    Silent,
 }
 
 #[derive(Clone)]
@@ -181,15 +183,22 @@ impl Transport for Wires {
                 if let Some(engine) = engine {
                     engine.deliver(group, message);
                 }
-            } else if *self.net.mode.lock().expect(FINE) == Mode::Ships {
-                if let Some(site) = self.net.site(self.me) {
-                    site.shipping.take(group, message);
+                continue;
+            }
+            let mode = *self.net.mode.lock().expect(FINE);
+            match mode {
+                Mode::Ships => {
+                    if let Some(site) = self.net.site(self.me) {
+                        site.shipping.take(group, message);
+                    }
                 }
-            } else {
-                self.net.naive_snapshots.fetch_add(1, Ordering::Relaxed);
-                let (net, me) = (self.net.clone(), self.me);
-                let post = async move { net.post(me, to, group, message) };
-                self.net.runtime.spawn(post);
+                Mode::Silent => {}
+                Mode::Naive | Mode::NaiveToGuarded => {
+                    self.net.naive_snapshots.fetch_add(1, Ordering::Relaxed);
+                    let (net, me) = (self.net.clone(), self.me);
+                    let post = async move { net.post(me, to, group, message) };
+                    self.net.runtime.spawn(post);
+                }
             }
         }
     }
