@@ -361,9 +361,9 @@ impl Rig {
         if let Some(site) = site {
             site.stop.cancel();
         }
-        let mut engine = self.engines.remove(&broker).expect("it runs");
+        let engine = self.engines.remove(&broker).expect("it runs");
         // Who delivers a message to it holds it for a moment.
-        wait_until("its end", || Arc::get_mut(&mut engine).is_some());
+        wait_until("its end", || Arc::strong_count(&engine) == 1);
     }
 
     pub fn handle(&self, broker: BrokerId) -> Handle {

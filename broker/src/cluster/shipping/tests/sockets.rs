@@ -67,8 +67,8 @@ impl Broker {
             let ended = tokio::time::timeout(Duration::from_secs(20), self.tasks.wait());
             ended.await.expect("its tasks end");
         });
-        let mut engine = self.engine;
-        wait_until("its end", || Arc::get_mut(&mut engine).is_some());
+        let engine = self.engine;
+        wait_until("its end", || Arc::strong_count(&engine) == 1);
     }
 }
 
