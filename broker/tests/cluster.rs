@@ -98,6 +98,16 @@ impl Rig {
             .expect("formatted");
     }
 
+    /// Its disk is a new one.
+    fn clear(&self, n: usize) {
+        let data = self.dirs[n].path().join("data");
+        let meta = MetaProperties::read(&data)
+            .expect("it can be read")
+            .expect("it is there");
+        std::fs::remove_dir_all(&data).expect("it is removed");
+        self.format(n, meta.cluster_id);
+    }
+
     fn start(&self, n: usize) -> ServerProcess {
         ServerProcess::start(self.dirs[n].path(), &self.settings[n])
     }
@@ -158,6 +168,33 @@ async fn produce(client: Client, acknowledged: Acknowledged, stop: Arc<AtomicBoo
         done.expect("it was delivered");
     }
     number
+}
+
+/// Returns when every replica of every partition is in sync.
+async fn all_in_sync(client: &Client) {
+    // What was known of the replicas that are lost is corrected within half a second.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let described = client.describe_topics(&[TOPIC.to_owned()], 100).await;
+        let lacking = match described {
+            Ok(topics) => {
+                let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+                partitions
+                    .filter(|partition| partition.in_sync.len() < BROKERS)
+                    .count()
+            }
+            Err(_) => usize::MAX,
+        };
+        if lacking == 0 {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{lacking} partitions are not in sync"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// All numbers, by partition, as a consumer reads them.
@@ -233,6 +270,8 @@ async fn what_was_acknowledged_is_there_once_and_in_order_whichever_broker_ends(
         };
         more("before the end of").await;
         let broker = brokers[victim].take().expect("it runs");
+        // The last round's is always one that loses its disk.
+        let loses_disk = round + 1 == rounds || random.random_bool(0.2);
         match random.random_bool(0.3) {
             true => {
                 let status = tokio::task::block_in_place(|| broker.terminate());
@@ -242,8 +281,15 @@ async fn what_was_acknowledged_is_there_once_and_in_order_whichever_broker_ends(
         }
         // Two of three are enough.
         more("without").await;
+        if loses_disk {
+            rig.clear(victim);
+        }
         brokers[victim] = Some(tokio::task::block_in_place(|| rig.start(victim)));
         more("after the return of").await;
+        if loses_disk {
+            // Another one's loss would leave one that has it all.
+            all_in_sync(&client).await;
+        }
     }
     stop.store(true, Ordering::Relaxed);
     let sent = producing.await.expect("the producer ends well");

@@ -28,7 +28,8 @@ struct Followed {
 
 impl Followed {
     fn look(&mut self, status: &Status, now: Instant) {
-        for one in &status.progress {
+        // Who has no vote yet cannot lead.
+        for one in status.progress.iter().filter(|one| one.is_voter) {
             let is_first = !self.caught_up.contains_key(&one.peer);
             // It need not have what came since the last look.
             if is_first || one.matched >= self.last_index || one.peer == status.peer {
