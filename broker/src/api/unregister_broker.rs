@@ -25,8 +25,8 @@ pub async fn handle(
 
 async fn unregister(call: &Call, id: i32) -> Result<(), Refused> {
     // Kafka takes a living broker's registration away, and leaves it running without one. Nobody gains by that.
-    if id == call.broker.id() {
-        let why = format!("Broker ID {id} is this broker, which is alive: stop it first");
+    if call.broker.replicas.cluster().is_up(id) {
+        let why = format!("Broker ID {id} is alive: stop it first");
         return Err(Refused::new(ErrorCode::InvalidRequest, why));
     }
     let command = Command::UnregisterBroker(id);
