@@ -30,7 +30,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "cluster",
-        &["raft", "peers", "metadata", "partition", "engine"],
+        &[
+            "raft",
+            "storage",
+            "peers",
+            "metadata",
+            "partition",
+            "engine",
+        ],
     ),
     (
         "replicas",
