@@ -3,12 +3,26 @@ import json
 import os
 import subprocess
 import time
+from concurrent.futures import TimeoutError as NotInTime
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import quorum
+
 REQUEST_S = 10
 TOOL_S = 60
+
+
+class Unanswered(Exception):
+    """The cluster did not say, or would not."""
+
+
+def answer(future):
+    try:
+        return future.result(REQUEST_S + 5)
+    except (KafkaException, NotInTime) as refusal:
+        raise Unanswered(str(refusal) or "not in time") from refusal
 
 
 class Admin:
@@ -17,42 +31,43 @@ class Admin:
         self.client = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0, "socket.timeout.ms": REQUEST_S * 1000,
                                    "topic.metadata.refresh.interval.ms": 5000})
 
-    def create(self, topics, replication, min_insync, deadline_s=60):
+    def create(self, topics, replication, min_insync):
         """topics: partitions by name."""
         config = {"min.insync.replicas": str(min_insync), "retention.ms": "-1"}
         futures = self.client.create_topics([NewTopic(t, n, replication, config=config) for t, n in topics.items()], request_timeout=REQUEST_S)
         for future in futures.values():
-            future.result(deadline_s)
+            answer(future)
 
     def topics(self, names):
         """By (topic, partition): leader, replicas and in-sync replicas, all of them node numbers."""
         described = self.client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_S)
         state = {}
         for topic, future in described.items():
-            for p in future.result(REQUEST_S + 5).partitions:
+            for p in answer(future).partitions:
                 leader = p.leader.id if p.leader is not None else -1
                 state[topic, p.id] = leader, [n.id for n in p.replicas], sorted(n.id for n in p.isr)
         return state
 
     def brokers(self):
-        """The nodes that are there, and the one that is said to be the controller."""
-        cluster = self.client.describe_cluster(request_timeout=REQUEST_S).result(REQUEST_S + 5)
-        return sorted(n.id for n in cluster.nodes), cluster.controller.id if cluster.controller is not None else -1
+        return sorted(n.id for n in answer(self.client.describe_cluster(request_timeout=REQUEST_S)).nodes)
+
+    def metadata_leader(self):
+        return quorum.leader(self.cluster.network.address(n) for n in self.cluster.nodes)
 
     def coordinator(self, group):
         (future,) = self.client.describe_consumer_groups([group], request_timeout=REQUEST_S).values()
-        return future.result(REQUEST_S + 5).coordinator.id
+        return answer(future).coordinator.id
 
     def in_sync(self, names):
         """Nothing when all nodes are there and every replica is in sync; otherwise what is not."""
         try:
-            there, _ = self.brokers()
+            there = self.brokers()
             if there != sorted(self.cluster.nodes):
                 return f"only nodes {there} are there"
             for (topic, partition), (leader, replicas, isr) in self.topics(names).items():
                 if leader < 0 or sorted(replicas) != isr:
                     return f"{topic}-{partition} has leader {leader}, replicas {replicas}, in sync {isr}"
-        except KafkaException as refusal:
+        except Unanswered as refusal:
             return str(refusal)
         return None
 

@@ -1,0 +1,52 @@
+# Sourced by run.sh and bench/failover/run.sh, after peers.sh and install.sh.
+#
+#   export_system kafka|millrace   KAFKA_JARS, and MILLRACE and TOOLS where they are needed
+#   export_clients                 the Python of each client library, and the Java clients' classes
+#   in_namespaces COMMAND...       runs it in network, mount and process namespaces of its own, where that is allowed
+#   end_running                    ends what in_namespaces has started, as process $running, and everything in it
+
+export_system() {
+    kafka_jars
+    export KAFKA_JARS KAFKA_HEAP
+    [[ $1 == millrace ]] || return 0
+    local release=${CARGO_TARGET_DIR:-$REPOSITORY/target}/release
+    export MILLRACE=${MILLRACE:-$release/millrace}
+    export TOOLS=${TOOLS:-$(dirname "$MILLRACE")/millrace-tools}
+    [[ -x $MILLRACE && -x $TOOLS ]] || die "$MILLRACE or $TOOLS is missing: run make build, or name the programs in MILLRACE and TOOLS"
+    MILLRACE=$(realpath "$MILLRACE") TOOLS=$(realpath "$TOOLS")
+}
+
+export_clients() {
+    local clients=$CHAOS_HOME/../clients
+    PYTHON_LIBRDKAFKA=$(python_environment "$clients/librdkafka")/bin/python
+    PYTHON_KAFKA_PYTHON=$(python_environment "$clients/kafka-python")/bin/python
+    PYTHON_AIOKAFKA=$(python_environment "$clients/aiokafka")/bin/python
+    export PYTHON_LIBRDKAFKA PYTHON_KAFKA_PYTHON PYTHON_AIOKAFKA
+}
+
+# Their end is the end of everything in them: processes are killed, mounts and networks are gone, whatever ended the command. Nice, for the
+# machine has other work; all of it alike, so nothing is compared that is not.
+in_namespaces() {
+    if (($(id -u) == 0)) && unshare --net --mount --pid --fork ip link set lo up 2>/dev/null; then
+        CHAOS_NAMESPACES=1 exec nice -n 10 unshare --net --mount --propagation private --pid --mount-proc --fork --kill-child "$@"
+    fi
+    echo "chaos: no network namespaces here (they need root): the nodes share the loopback, and nothing can be cut off" >&2
+    exec nice -n 10 "$@"
+}
+
+# The command first, so that it can say how far it came; then its namespaces.
+end_running() {
+    [[ -n $running ]] || return 0
+    local inner
+    inner=$(cat "/proc/$running/task/$running/children" 2>/dev/null || true)
+    # shellcheck disable=SC2086 # one word for each process
+    kill -TERM ${inner:-$running} 2>/dev/null || true
+    local _
+    for _ in $(seq 100); do
+        kill -0 "$running" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -9 "$running" 2>/dev/null || true
+    wait "$running" 2>/dev/null || true
+    running=
+}
