@@ -85,11 +85,10 @@ class Clients:
         for library in ("LIBRDKAFKA", "KAFKA_PYTHON", "AIOKAFKA"):
             name = library.lower().replace("_", "-")
             self.crew.start(f"producer-{name}", self.program(library, f"produce_{library.lower()}.py"), self.topics, self.rate)
-        if "CHAOS_CLASSES" in os.environ:
-            self.crew.start("producer-java", ["java", "-Xmx64M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                                              f"-Dlog4j2.configurationFile={os.path.join(HERE, '..', 'peers', 'log4j2-tools.yaml')}", "-cp",
-                                              os.environ["CHAOS_CLASSES"] + ":" + os.path.join(os.environ["KAFKA_JARS"], "*"), "Produce",
-                                              self.cluster.bootstrap], self.topics, self.rate)
+        self.crew.start("producer-java", ["java", "-Xmx64M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                                          f"-Dlog4j2.configurationFile={os.path.join(HERE, '..', 'peers', 'log4j2-tools.yaml')}", "-cp",
+                                          os.environ["CHAOS_CLASSES"] + ":" + os.path.join(os.environ["KAFKA_JARS"], "*"), "Produce",
+                                          self.cluster.bootstrap], self.topics, self.rate)
         for name, isolation, rack in (("reader", "uncommitted", "-"), ("reader-committed", "committed", "-"), ("reader-rack", "committed", "rack-2")):
             self.crew.start(name, self.program("LIBRDKAFKA", "read.py"), self.topics, isolation, rack)
         for group in GROUPS:
@@ -182,7 +181,7 @@ def judge(options, history, troubles):
         "failed": sum(len(p.failed) for p in history.partitions.values()), "failures": history.failures,
         "producers": len(history.producers), "reads": reads, "sessions": len(history.sessions),
         "commits": sum(map(len, history.commits.values())), "commits_asked_for": sum(map(len, history.found.values())),
-        "findings": findings.counts, "examples": {kind: found for kind, found in findings.examples.items() if found},
+        "doubled_or_reordered_by_producers_that_gave_up": findings.of_those_who_gave_up, "findings": findings.counts, "examples": {kind: found for kind, found in findings.examples.items() if found},
         "troubles": troubles, "faults": rows}
     with open(os.path.join(options.results, "report.json"), "w") as out:
         json.dump(report, out, indent=1)
@@ -196,6 +195,8 @@ def print_report(report, rows):
           f"asked for {report['commits_asked_for']} times")
     for what, times in sorted(report["failures"].items()):
         print(f"    {what}: {times}")
+    if again := report["doubled_or_reordered_by_producers_that_gave_up"]:
+        print(f"    doubled or reordered by producers that had given up a record before, which is theirs: {again}")
     for line in availability.table(rows) if rows else ():
         print(line)
     for kind, count in report["findings"].items():

@@ -15,6 +15,9 @@ Topics are neither compacted nor cut, and nobody writes transactions, so all tha
     unread               a group has committed an offset that is behind a record none of its members was given
     unfinished           the last readers did not come to the end: nothing can be said of what lies behind
     broken               a client saw what cannot be: bytes that nobody wrote, a failure it may not have
+
+Idempotence is promised to a producer that does not give up. Clients whose delivery timeout has passed raise their epoch and send what is left
+of their queue anew, written or not; librdkafka does so against Apache Kafka. What such a producer doubles or reorders is counted, but not as found.
 """
 from bisect import bisect_left
 
@@ -28,6 +31,8 @@ class Findings:
 
     def __init__(self):
         self.counts, self.examples = dict.fromkeys(KINDS, 0), {kind: [] for kind in KINDS}
+        # Doubled or reordered by producers that had given up before.
+        self.of_those_who_gave_up = 0
 
     def add(self, kind, what):
         self.counts[kind] += 1
@@ -122,7 +127,7 @@ class _Log:
             places.setdefault(record, set()).add(offset)
         for record, offsets in places.items():
             if len(offsets) > 1:
-                self.add("duplicated", f"{self.shown(record)} at {sorted(offsets)}")
+                self.of_a_producer(record, "duplicated", f"{self.shown(record)} at {sorted(offsets)}")
             if record & 0xFFFFFFFF >= self.partition.sent.get(record >> 32, 0):
                 self.add("phantom", f"nobody sent {self.shown(record)}, which is at {min(offsets)}")
             elif record in self.partition.failed:
@@ -140,7 +145,7 @@ class _Log:
     def next_in_order(self, last, record, offset, how):
         before, at = last.get(record >> 32, (-1, None))
         if record < before:
-            self.add("reordered", f"{self.shown(record)} {how} at {offset}, behind {self.shown(before)} at {at}")
+            self.of_a_producer(record, "reordered", f"{self.shown(record)} {how} at {offset}, behind {self.shown(before)} at {at}")
         if record > before:
             last[record >> 32] = record, offset
 
@@ -171,6 +176,12 @@ class _Log:
         missed = sorted(offset for offset in self.seen if offset < committed and offset not in given)
         if missed:
             self.add("unread", f"{group} has committed {committed}, and {len(missed)} records from {missed[0]} were given to nobody")
+
+    def of_a_producer(self, record, kind, what):
+        if record >> 32 in self.history.gave_up:
+            self.findings.of_those_who_gave_up += 1
+        else:
+            self.add(kind, what)
 
     def shown(self, record):
         return self.history.shown(record)

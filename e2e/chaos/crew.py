@@ -5,7 +5,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What a producer has sent must have a fate first: as long as its longest delivery timeout, and an answer.
-LEAVE_S = 130
+LEAVE_S = 270
 
 
 class Crew:

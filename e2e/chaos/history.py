@@ -72,6 +72,8 @@ class History:
         # By group and partition.
         self.commits, self.found = {}, {}
         self.faults, self.resets, self.broken = [], [], []
+        # Producers that gave up a record: one that has done so may send again, under a new epoch, what was already written (checker.py).
+        self.gave_up = set()
         self.failures = {}
         self.lines = 0
 
@@ -117,8 +119,9 @@ class History:
         self.partition(partition).failed.add(self.record(producer, sequence))
         self._failure("failed", why)
 
-    def _u(self, partition, _producer, _sequence, _time, *why):
+    def _u(self, partition, producer, sequence, _time, *why):
         self.partition(partition).unknown += 1
+        self.gave_up.add(self.record(producer, sequence) >> 32)
         self._failure("unknown", why)
 
     def _failure(self, fate, why):

@@ -21,7 +21,20 @@ export_clients() {
     PYTHON_LIBRDKAFKA=$(python_environment "$clients/librdkafka")/bin/python
     PYTHON_KAFKA_PYTHON=$(python_environment "$clients/kafka-python")/bin/python
     PYTHON_AIOKAFKA=$(python_environment "$clients/aiokafka")/bin/python
-    export PYTHON_LIBRDKAFKA PYTHON_KAFKA_PYTHON PYTHON_AIOKAFKA
+    CHAOS_CLASSES=$(chaos_classes)
+    export PYTHON_LIBRDKAFKA PYTHON_KAFKA_PYTHON PYTHON_AIOKAFKA CHAOS_CLASSES
+}
+
+chaos_classes() {
+    local sources=$CHAOS_HOME/clients/java classes staged
+    classes=$E2E_CACHE/chaos-classes-$KAFKA_VERSION-$(cat "$sources"/*.java | sha256sum | cut -c 1-12)
+    if [[ ! -d $classes ]]; then
+        command -v javac >/dev/null || die "javac (17 or newer) is needed: apt-get install default-jdk-headless"
+        staged=$(mktemp -d "$E2E_CACHE/.classes.XXXXXX")
+        javac -d "$staged" -cp "$KAFKA_JARS/kafka-clients-$KAFKA_VERSION.jar" "$sources"/*.java >&2 || die "the Java producer does not compile"
+        mv -T "$staged" "$classes" 2>/dev/null || rm -rf "$staged" # another run was faster
+    fi
+    echo "$classes"
 }
 
 # Their end is the end of everything in them: processes are killed, mounts and networks are gone, whatever ended the command. Nice, for the

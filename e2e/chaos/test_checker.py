@@ -69,6 +69,11 @@ class Judging(unittest.TestCase):
     def test_an_acknowledgement_elsewhere_is_a_duplicate_and_a_loss(self):
         self.finds(changed("a t-0 a 1 1 2.0", "a t-0 a 1 7 2.0"), duplicated=1, lost=1)
 
+    def test_a_producer_that_gave_up_may_double_its_records_but_loses_none(self):
+        text = changed("e last t-0 2 9.0", "r last t-0 2 a 1\ne last t-0 3 9.0") + "s t-1 a 0\nu t-1 a 0 3.0 timed out\ne last t-1 0 9.0\n"
+        self.holds(text)
+        self.finds(text + "s t-0 a 2\na t-0 a 2 3 4.0\n", lost=1)
+
     def test_a_read_that_differs_from_another_is_inconsistent(self):
         self.finds(changed("r reader t-0 1 a 1", "r reader t-0 1 b 0", SOUND + "s t-0 b 0\n"), inconsistent=1)
 

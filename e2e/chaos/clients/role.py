@@ -11,8 +11,9 @@ import time
 VALUE_BYTES, VALUE_MORE_BYTES = 64, 512
 # Sent and not heard of yet, by one producer: as many records as a few seconds bring.
 PENDING_LIMIT = 400
-# How long a producer tries, another one each time: from so short that an outage lets it give up to so long that it does not.
-DELIVERY_S = (8, 30, 90)
+# How long a producer tries, another one each time. One that gives up may double what it has sent (../checker.py), so most are more patient
+# than any outage.
+DELIVERY_S = (8, 240, 240, 240)
 # Somebody who was cut off is asked again elsewhere after this long.
 REQUEST_S = 10
 # A producer's and a reader's life.

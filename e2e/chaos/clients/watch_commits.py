@@ -1,8 +1,7 @@
 """watch_commits.py BOOTSTRAP JOURNAL NAME TOPICS GROUPS: asks all the time what the groups have committed, as somebody who is not a member."""
 import sys
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from role import REQUEST_S, Journal, begin, leaving, now, partitions_of
 
@@ -10,21 +9,25 @@ BOOTSTRAP, JOURNAL, NAME, TOPICS, GROUPS = sys.argv[1:6]
 EVERY_S = 0.5
 
 
-def ask(group):
+def opened(group):
+    # It never subscribes, so it is no member; it asks the coordinator as one would.
+    return Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": group, "enable.auto.commit": False, "socket.timeout.ms": REQUEST_S * 1000, "log_level": 3})
+
+
+def ask(group, consumer):
     began = now()
-    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, [TopicPartition(*p) for p in partitions])], request_timeout=REQUEST_S).values()
-    for p in future.result(REQUEST_S + 5).topic_partitions:
+    for p in consumer.committed([TopicPartition(*p) for p in partitions], timeout=REQUEST_S):
         if p.error is None:
             journal.write("g", group, f"{p.topic}-{p.partition}", max(p.offset, -1), began, now(), NAME)
 
 
 begin()
 journal, partitions = Journal(JOURNAL), list(partitions_of(TOPICS).values())
-admin = AdminClient({"bootstrap.servers": BOOTSTRAP, "socket.timeout.ms": REQUEST_S * 1000, "log_level": 3})
+watched = {group: opened(group) for group in GROUPS.split(",")}
 while not leaving.wait(EVERY_S):
-    for group in GROUPS.split(","):
+    for group, consumer in watched.items():
         try:
-            ask(group)
+            ask(group, consumer)
         except KafkaException:
-            pass  # the next one is asked soon
+            pass  # it is asked again soon
     journal.flush()
