@@ -1,17 +1,13 @@
-"""What the driver asks and tells a cluster as an administrator: librdkafka's admin client, and Kafka's own tools for what that cannot do."""
-import json
-import os
-import subprocess
+"""What the driver asks and tells a cluster as an administrator."""
 import time
 from concurrent.futures import TimeoutError as NotInTime
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
-import quorum
+import raw
 
 REQUEST_S = 10
-TOOL_S = 60
 
 
 class Unanswered(Exception):
@@ -52,7 +48,7 @@ class Admin:
         return sorted(n.id for n in answer(self.client.describe_cluster(request_timeout=REQUEST_S)).nodes)
 
     def metadata_leader(self):
-        return quorum.leader(self.cluster.network.address(n) for n in self.cluster.nodes)
+        return raw.metadata_leader(self.addresses())
 
     def coordinator(self, group):
         (future,) = self.client.describe_consumer_groups([group], request_timeout=REQUEST_S).values()
@@ -78,29 +74,11 @@ class Admin:
             time.sleep(0.5)
         return amiss
 
-    # ---- Kafka's tools ----
-
-    def _tool(self, name, *arguments):
-        with open(os.path.join(self.cluster.folder, "tools.log"), "a") as log:
-            print(name, *arguments, file=log, flush=True)
-            try:
-                done = subprocess.run(self.cluster.system.tool(name, "--bootstrap-server", self.cluster.bootstrap, *arguments),
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=TOOL_S)
-            except subprocess.TimeoutExpired:
-                return False
-        return not done.returncode
-
     def elect_preferred(self):
-        return self._tool("org.apache.kafka.tools.LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")
+        return raw.elect_preferred(self.addresses())
 
     def reassign(self, moves):
-        """moves: replicas, the preferred leader first, by (topic, partition). Does not wait for them to arrive."""
-        file = os.path.join(self.cluster.folder, "reassignment.json")
-        with open(file, "w") as out:
-            json.dump({"version": 1, "partitions": [{"topic": t, "partition": p, "replicas": replicas} for (t, p), replicas in moves.items()]}, out)
-        return self._tool("org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "--execute", "--reassignment-json-file", file)
+        return raw.reassign(self.addresses(), moves)
 
-    def cancel(self):
-        """What is under way and does not come to an end."""
-        file = os.path.join(self.cluster.folder, "reassignment.json")
-        return not os.path.exists(file) or self._tool("org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "--cancel", "--reassignment-json-file", file)
+    def addresses(self):
+        return [self.cluster.network.address(n) for n in self.cluster.nodes]

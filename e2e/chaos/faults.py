@@ -189,8 +189,8 @@ class Transfer(Fault):
             _, replicas, _ = state[partition]
             turn = random.randrange(1, len(replicas)) if len(replicas) > 1 else 0
             moves[partition] = replicas[turn:] + replicas[:turn]
-        self.nemesis.tool("reassignment for a transfer", self.admin.reassign(moves))
-        self.nemesis.tool("preferred election", self.admin.elect_preferred())
+        if self.nemesis.granted("a reassignment", self.admin.reassign(moves)):
+            self.nemesis.granted("an election", self.admin.elect_preferred())
 
 
 class Reassign(Fault):
@@ -199,18 +199,14 @@ class Reassign(Fault):
     weight = 1.0
 
     def hurt(self):
+        self.chosen, self.factor = [], self.nemesis.replication
         random, state = self.nemesis.random, self.admin.topics(self.nemesis.topics)
         chosen = random.sample(sorted(state), min(MOVED_PARTITIONS, len(state)))
-        self.factor = self.nemesis.replication
-        nodes = sorted(self.cluster.nodes)
-        if len(nodes) > self.factor:
-            self.move({partition: random.sample(nodes, self.factor) for partition in chosen})
-        else:
-            self.move({partition: random.sample(nodes, self.factor - 1) for partition in chosen})
-        self.chosen = chosen
+        self.chosen, nodes = chosen, sorted(self.cluster.nodes)
+        self.move({partition: random.sample(nodes, self.factor - (len(nodes) == self.factor)) for partition in chosen})
 
     def move(self, moves):
-        if not self.nemesis.tool("reassignment", self.admin.reassign(moves)):
+        if not self.nemesis.granted("a reassignment", self.admin.reassign(moves)):
             return
         deadline = time.monotonic() + MOVE_S
         while time.monotonic() < deadline:
@@ -219,11 +215,11 @@ class Reassign(Fault):
                 return
             time.sleep(0.5)
         self.nemesis.say(f"a reassignment did not come to its end within {MOVE_S} s and is cancelled")
-        self.nemesis.tool("cancelling a reassignment", self.admin.cancel())
+        self.nemesis.granted("cancelling a reassignment", self.admin.reassign(dict.fromkeys(moves)))
 
     def heal(self):
         nodes = sorted(self.cluster.nodes)
-        if len(nodes) == self.factor:
+        if self.chosen and len(nodes) == self.factor:
             self.move({partition: self.nemesis.random.sample(nodes, self.factor) for partition in self.chosen})
 
 

@@ -34,15 +34,17 @@ class Nemesis:
         self.say(what)
         self.troubles.append(what)
 
-    def tool(self, what, held):
-        if not held:
-            self.say(f"{what} did not succeed, see tools.log")
-        return held
+    def granted(self, what, refused):
+        """A cluster that is hurt may refuse; and so may one that does not know the request, which is seen by its saying so every time."""
+        if refused:
+            self.say(f"{what} was refused: {refused[0]}" + (f", and {len(refused) - 1} more" if len(refused) > 1 else ""))
+        return not refused
 
     def asked(self, question):
         try:
             return question()
-        except Unanswered:
+        except Unanswered as refusal:
+            self.say(f"the cluster does not answer: {refusal}")
             return None
 
     def write(self, *facts):
@@ -88,7 +90,7 @@ class Nemesis:
         self.write(kind.name, "begin", f"{time.monotonic():.6f}", named)
         begun = time.monotonic()
         try:
-            fault.hurt()
+            self.asked(fault.hurt)
             if not administrative and together < TOGETHER:
                 self.wait(lasts / 3)
                 self.say("and leaders are moved meanwhile")

@@ -58,10 +58,6 @@ class Kafka:
         return ["java", f"-Xmx{self.heap}", f"-Xms{self.heap}", "-XX:+UseG1GC", "-Djava.awt.headless=true",
                 f"-Dlog4j2.configurationFile={os.path.join(PEERS, 'log4j2-server.yaml')}", "-cp", os.path.join(self.jars, "*"), "kafka.Kafka", file]
 
-    def tool(self, *arguments):
-        """Kafka's own tools, for either system: these are the clients administrators have."""
-        return self._java("128M", *arguments)
-
 
 class Millrace(Kafka):
     name = "millrace"
