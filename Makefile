@@ -66,6 +66,13 @@ SOAK_SECONDS ?= 3600
 soak: build ## Load a broker with real clients for SOAK_SECONDS (3600): is memory flat, nothing lost, every warning explained?
 	e2e/soak/run.sh $(SOAK_SECONDS)
 
+# What is hurt, and for how long; options of e2e/chaos/run.sh come on top: make chaos CHAOS='--nodes 5 --seed 7'
+CHAOS_SECONDS ?= 300
+
+.PHONY: chaos
+chaos: build ## Kill, cut off and fill the nodes of a cluster for CHAOS_SECONDS (300) while real clients work: is anything lost, doubled, reordered?
+	e2e/chaos/run.sh millrace --seconds $(CHAOS_SECONDS) $(CHAOS)
+
 .PHONY: image
 image: build ## Build the image millrace:local (needs Docker)
 	tools/image-root.sh

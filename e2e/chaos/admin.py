@@ -27,9 +27,11 @@ class Admin:
         self.client = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0, "socket.timeout.ms": REQUEST_S * 1000,
                                    "topic.metadata.refresh.interval.ms": 5000})
 
-    def create(self, topics, replication, min_insync):
+    def create(self, topics, replication, min_insync, retention_bytes=-1):
         """topics: partitions by name."""
-        config = {"min.insync.replicas": str(min_insync), "retention.ms": "-1"}
+        config = {"min.insync.replicas": str(min_insync), "retention.ms": "-1", "retention.bytes": str(retention_bytes)}
+        if retention_bytes >= 0:
+            config["segment.bytes"] = str(max(1 << 20, retention_bytes // 4))
         futures = self.client.create_topics([NewTopic(t, n, replication, config=config) for t, n in topics.items()], request_timeout=REQUEST_S)
         for future in futures.values():
             answer(future)

@@ -16,11 +16,11 @@ class Crew:
         # What ended although nobody told it to, or with a failure.
         self.troubles = []
 
-    def start(self, name, command, *arguments):
-        """The program is called with BOOTSTRAP JOURNAL NAME and its own arguments; `command` ends with BOOTSTRAP."""
+    def start(self, name, command, *arguments, named=True):
+        """The program is called with BOOTSTRAP JOURNAL NAME and its own arguments; `command` ends with BOOTSTRAP. Not every one wants its NAME."""
         self.count += 1
         journal = os.path.join(self.journals, f"{name}-{self.count}")
-        self.workers[name] = subprocess.Popen([*command, journal, name, *map(str, arguments)], stdin=subprocess.PIPE,
+        self.workers[name] = subprocess.Popen([*command, journal, *([name] if named else []), *map(str, arguments)], stdin=subprocess.PIPE,
                                               stdout=self.errors, stderr=self.errors)
 
     def look(self):

@@ -1,4 +1,5 @@
 """What the nemesis can do to a cluster. Each fault names its targets, hurts them, and takes all of it back when it is told to."""
+import random
 import time
 
 # How long a fault lasts, seconds: both shorter and longer than Kafka takes to miss a broker (9).
@@ -15,6 +16,8 @@ class Fault:
 
     def __init__(self, nemesis, targets):
         self.cluster, self.network, self.admin, self.nemesis, self.targets = nemesis.cluster, nemesis.network, nemesis.admin, nemesis, targets
+        # Its own, so that how much it draws changes nothing for the next fault.
+        self.random = random.Random(nemesis.random.getrandbits(64))
 
     def hurt(self):
         raise NotImplementedError
@@ -116,7 +119,7 @@ class Pair(Isolate):
     name = "pair"
 
     def hurt(self):
-        node, other = self.targets[0], self.nemesis.random.choice(self.others)
+        node, other = self.targets[0], self.random.choice(self.others)
         self.network.cut(node, other)
         self.network.cut(other, node)
 
@@ -183,11 +186,11 @@ class Transfer(Fault):
     weight = 1.0
 
     def hurt(self):
-        random, state = self.nemesis.random, self.admin.topics(self.nemesis.topics)
+        state = self.admin.topics(self.nemesis.topics)
         moves = {}
-        for partition in random.sample(sorted(state), min(MOVED_PARTITIONS, len(state))):
+        for partition in self.random.sample(sorted(state), min(MOVED_PARTITIONS, len(state))):
             _, replicas, _ = state[partition]
-            turn = random.randrange(1, len(replicas)) if len(replicas) > 1 else 0
+            turn = self.random.randrange(1, len(replicas)) if len(replicas) > 1 else 0
             moves[partition] = replicas[turn:] + replicas[:turn]
         if self.nemesis.granted("a reassignment", self.admin.reassign(moves)):
             self.nemesis.granted("an election", self.admin.elect_preferred())
@@ -200,10 +203,10 @@ class Reassign(Fault):
 
     def hurt(self):
         self.chosen, self.factor = [], self.nemesis.replication
-        random, state = self.nemesis.random, self.admin.topics(self.nemesis.topics)
-        chosen = random.sample(sorted(state), min(MOVED_PARTITIONS, len(state)))
+        state = self.admin.topics(self.nemesis.topics)
+        chosen = self.random.sample(sorted(state), min(MOVED_PARTITIONS, len(state)))
         self.chosen, nodes = chosen, sorted(self.cluster.nodes)
-        self.move({partition: random.sample(nodes, self.factor - (len(nodes) == self.factor)) for partition in chosen})
+        self.move({partition: self.random.sample(nodes, self.factor - (len(nodes) == self.factor)) for partition in chosen})
 
     def move(self, moves):
         if not self.nemesis.granted("a reassignment", self.admin.reassign(moves)):
@@ -220,7 +223,7 @@ class Reassign(Fault):
     def heal(self):
         nodes = sorted(self.cluster.nodes)
         if self.chosen and len(nodes) == self.factor:
-            self.move({partition: self.nemesis.random.sample(nodes, self.factor) for partition in self.chosen})
+            self.move({partition: self.random.sample(nodes, self.factor) for partition in self.chosen})
 
 
 FAULTS = {fault.name: fault for fault in (Kill, Pause, Cut, Isolate, Deaf, Mute, Pair, Slow, Restart, FullDisk, Wipe, Transfer, Reassign, Majority)}

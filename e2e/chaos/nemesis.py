@@ -7,7 +7,7 @@ from admin import Unanswered
 from faults import FAULTS, LASTS, Majority, Reassign, Transfer
 
 # All replicas in sync again after a fault is over: Kafka's session timeout, and what it takes a JVM to start on a busy machine.
-RECOVER_S = 120
+RECOVER_S = 180
 # After a disk was full, before somebody restarts the node: Kafka gives up its folder and does not come back by itself.
 REPAIR_AFTER_S = 20
 REST_S = (1, 5)

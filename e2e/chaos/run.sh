@@ -35,6 +35,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 export_clients
+# A judge that finds nothing would find nothing.
+(cd "$CHAOS_HOME" && python3 -m unittest -q test_checker test_availability) || die "what judges the history is broken"
 in_namespaces "$PYTHON_LIBRDKAFKA" "$CHAOS_HOME/chaos.py" "$@" --results "$results" &
 running=$!
 code=0
