@@ -145,6 +145,8 @@ def main():
     try:
         cluster.start_all()
         admin = Admin(cluster)
+        if amiss := admin.await_in_sync([], IN_SYNC_S):
+            raise OSError(f"the cluster did not come up: {amiss}")
         admin.create({PROBED: PROBED_PARTITIONS, LOADED: LOADED_PARTITIONS}, REPLICATION, MIN_INSYNC, retention_bytes=64 << 20)
         os.environ["PYTHONPATH"] = os.path.join(CHAOS, "clients")
         programs = {"probe": ("probe.py", PROBED, PROBED_PARTITIONS, EVERY_MS), "load": ("load.py", LOADED, LOADED_PARTITIONS, load_mb)}

@@ -10,7 +10,7 @@ import raw
 REQUEST_S = 10
 
 
-class Unanswered(Exception):
+class Unanswered(OSError):
     """The cluster did not say, or would not."""
 
 
@@ -38,6 +38,8 @@ class Admin:
 
     def topics(self, names):
         """By (topic, partition): leader, replicas and in-sync replicas, all of them node numbers."""
+        if not names:
+            return {}
         described = self.client.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_S)
         state = {}
         for topic, future in described.items():
@@ -59,6 +61,10 @@ class Admin:
     def in_sync(self, names):
         """Nothing when all nodes are there and every replica is in sync; otherwise what is not."""
         try:
+            # A node that was killed and is back before it was missed is in every list, and does not take part yet.
+            for node in self.cluster.nodes:
+                if not raw.answers(self.cluster.network.address(node)):
+                    return f"node {node} does not answer"
             there = self.brokers()
             if there != sorted(self.cluster.nodes):
                 return f"only nodes {there} are there"

@@ -1,4 +1,4 @@
-"""chaos.py kafka|millrace --results FOLDER [--seconds N] [--nodes N] [--seed S] [--faults kill=3,cut=0,...] [--majority P] [--override NAME=VALUE]
+"""chaos.py kafka|millrace --results FOLDER [OPTIONS]: see --help
 
 A cluster, clients that work with it, and a nemesis that hurts it; then what all of them saw is judged. run.sh calls this, in namespaces of its
 own. Exit code: 0 when all holds, 1 when something does not, 2 when it could not be run.
@@ -49,6 +49,7 @@ def arguments():
     parser.add_argument("--faults", default="", help="how often each is chosen beside the others, NAME=WEIGHT,...: " + ", ".join(FAULTS))
     parser.add_argument("--only", default="", help="no fault but these, NAME,...")
     parser.add_argument("--majority", type=float, default=0.0, help="the share of faults that kill a majority at once")
+    parser.add_argument("--crowd", type=int, default=None, help="how many nodes are hurt at once, instead of a minority at most")
     parser.add_argument("--override", action="append", default=[], metavar="NAME=VALUE", help="a setting of every node")
     parser.add_argument("--rate", type=float, default=RATE, help="records a second of each producer")
     options = parser.parse_args()
@@ -139,12 +140,14 @@ def work(options, cluster, crew, journal):
     admin = Admin(cluster)
     cluster.start_all()
     say(f"{options.nodes} nodes of {options.system} answer at {cluster.bootstrap}")
-    admin.create(TOPICS, REPLICATION, MIN_INSYNC)
-    if amiss := admin.await_in_sync(list(TOPICS), SETTLE_S):
-        raise OSError(f"the cluster did not come up: {amiss}")
+    for topics in ({}, TOPICS):
+        if topics:
+            admin.create(topics, REPLICATION, MIN_INSYNC)
+        if amiss := admin.await_in_sync(list(topics), SETTLE_S):
+            raise OSError(f"the cluster did not come up: {amiss}")
     clients = Clients(crew, cluster, options.seed, options.rate)
     clients.start()
-    nemesis = Nemesis(cluster, admin, list(TOPICS), REPLICATION, list(GROUPS), journal, options.seed, options.weights, options.majority)
+    nemesis = Nemesis(cluster, admin, list(TOPICS), REPLICATION, list(GROUPS), journal, options.seed, options.weights, options.majority, options.crowd)
     say("faults: " + ", ".join(f"{name} {weight:g}" for name, weight in nemesis.weights.items() if weight))
     nemesis.run_calm(CALM_S, clients.look)
     count = nemesis.run(options.seconds, clients.look) if any(nemesis.weights.values()) or options.majority else nemesis.run_calm(options.seconds, clients.look)

@@ -68,7 +68,7 @@ class Cluster:
         node = self.nodes[number]
         os.makedirs(node.data)
         with open(node.file, "w") as file:
-            file.write(properties(number, self.nodes, self.network, node.data, self.overrides))
+            file.write(properties(self.system, number, self.nodes, self.network, node.data, self.overrides))
         formatted(self.system, self.id, node.file, os.path.join(node.folder, "format.log"))
 
     def start(self, number):

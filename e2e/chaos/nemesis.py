@@ -16,9 +16,9 @@ AIMED, TOGETHER = 0.6, 0.2
 
 
 class Nemesis:
-    def __init__(self, cluster, admin, topics, replication, groups, journal, seed, weights, majority):
+    def __init__(self, cluster, admin, topics, replication, groups, journal, seed, weights, majority, crowd=None):
         self.cluster, self.network, self.admin, self.topics, self.replication = cluster, cluster.network, admin, topics, replication
-        self.groups, self.journal, self.random, self.majority = groups, journal, random.Random(seed), majority
+        self.groups, self.journal, self.random, self.majority, self.crowd = groups, journal, random.Random(seed), majority, crowd
         self.weights = {name: weights.get(name, fault.weight) for name, fault in FAULTS.items() if self.possible(fault)}
         self.troubles = []
 
@@ -79,6 +79,8 @@ class Nemesis:
         else:
             kind = FAULTS[self.random.choices(list(self.weights), list(self.weights.values()))[0]]
             size = self.random.randint(1, max(1, (len(self.cluster.nodes) - 1) // 2))
+        if self.crowd:
+            size = min(self.crowd, len(self.cluster.nodes))
         lasts, aim, together = self.random.uniform(*LASTS[kind.name]), self.random.random(), self.random.random()
         order = self.random.sample(sorted(self.cluster.nodes), len(self.cluster.nodes))
         target = self.aimed(aim) or order[0]

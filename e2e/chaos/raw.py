@@ -3,7 +3,7 @@ seconds to start where compilers run beside. Each in its first flexible version 
 import socket
 import struct
 
-DESCRIBE_QUORUM, ALTER_PARTITION_REASSIGNMENTS, ELECT_LEADERS = (55, 0), (45, 0), (43, 2)
+API_VERSIONS, DESCRIBE_QUORUM, ALTER_PARTITION_REASSIGNMENTS, ELECT_LEADERS = (18, 3), (55, 0), (45, 0), (43, 2)
 PREFERRED, ELECTION_NOT_NEEDED = 0, 84
 PATIENCE_S = 10
 TAGS = b"\x00"
@@ -85,6 +85,15 @@ def exactly(sock, count):
             raise OSError("closed")
         data += part
     return data
+
+
+def answers(address):
+    """Whether a broker there takes requests."""
+    try:
+        ask(address, API_VERSIONS, compact("chaos") + compact("1") + TAGS)
+        return True
+    except (OSError, struct.error):
+        return False
 
 
 def metadata_leader(addresses):

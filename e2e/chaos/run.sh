@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh kafka|millrace [--seconds N] [--nodes N] [--seed S] [--faults NAME=WEIGHT,...] [--only NAME,...] [--majority P] [--override NAME=VALUE]
+# run.sh kafka|millrace [--seconds N] [--nodes N] [--seed S] [--faults NAME=WEIGHT,...] [--only NAME,...] [--majority P] [--crowd N]
+#        [--override NAME=VALUE]
 #
 # Chaos: three or more nodes on this machine, clients of several libraries that work with them, and a nemesis that kills, stops, cuts off, fills,
 # wipes and moves, for N seconds (300). What the clients saw is judged at the end: was anything lost, doubled, reordered, skipped, or read that

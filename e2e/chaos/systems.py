@@ -7,7 +7,7 @@ PEERS = os.path.join(HERE, "..", "peers")
 FORMAT_S = 60
 
 
-def properties(node, nodes, network, data, overrides):
+def properties(system, node, nodes, network, data, overrides):
     """One of several nodes, each a broker and a controller. What is not named here has Kafka's defaults, failure detection among it."""
     voters = ",".join(f"{n}@{network.controller(n)}" for n in nodes)
     settings = {
@@ -20,8 +20,6 @@ def properties(node, nodes, network, data, overrides):
         "controller.quorum.voters": voters,
         "log.dirs": data,
         "broker.rack": f"rack-{node}",
-        # A consumer that says its rack reads from the follower there.
-        "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
         "auto.create.topics.enable": "false",
         "num.partitions": 1,
         "default.replication.factor": 3,
@@ -31,17 +29,15 @@ def properties(node, nodes, network, data, overrides):
         "transaction.state.log.num.partitions": 4,
         "transaction.state.log.replication.factor": 3,
         "transaction.state.log.min.isr": 2,
-        "share.coordinator.state.topic.num.partitions": 4,
-        "share.coordinator.state.topic.replication.factor": 3,
-        "share.coordinator.state.topic.min.isr": 2,
         "group.initial.rebalance.delay.ms": 0,
     }
-    return "".join(f"{name}={value}\n" for name, value in (settings | overrides).items())
+    return "".join(f"{name}={value}\n" for name, value in (settings | system.settings | overrides).items())
 
 
 class Kafka:
     name = "kafka"
-    log_name = "server.log"
+    # A consumer that says its rack reads from the follower there.
+    settings = {"replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"}
 
     def __init__(self):
         self.jars, self.heap = os.environ["KAFKA_JARS"], os.environ.get("KAFKA_HEAP", "512M")
@@ -61,6 +57,8 @@ class Kafka:
 
 class Millrace(Kafka):
     name = "millrace"
+    # It loads no Java classes: which follower serves a rack is not a setting.
+    settings = {}
 
     def __init__(self):
         super().__init__()
