@@ -21,6 +21,8 @@ PROBED, PROBED_PARTITIONS, EVERY_MS = "failover", 30, 20
 LOADED, LOADED_PARTITIONS = "load", 6
 # Before the signal: every leader is where it is preferred, and all have found it.
 CALM_S = 5
+# A gap counts from the last acknowledgement before the signal, which was less than this ago.
+BEFORE_S = 0.5
 # After it: until every partition has been acknowledged again and for so long behind that; at most so long.
 AFTER_S, GIVE_UP_S = 5, 90
 IN_SYNC_S = 180
@@ -120,7 +122,7 @@ def once(case, run, cluster, admin, probe):
         wait(probe, 0.5)
     wait(probe, AFTER_S)
     ended = time.monotonic()
-    gap, partition = probe.gap(begun, ended)
+    gap, partition = probe.gap(begun - BEFORE_S, ended)
     cluster.start(node)
     balanced_since = time.monotonic()
     if amiss := admin.await_in_sync([PROBED, LOADED], IN_SYNC_S):

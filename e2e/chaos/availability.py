@@ -21,15 +21,15 @@ def gaps(history):
 
 
 def longest(times, begin, end):
-    """The longest gap that lies, in part, between begin and end."""
+    """The longest gap between begin and end; what lies before or behind is another fault's."""
     first = max(0, bisect_right(times, begin) - 1)
     found = 0.0
     for before, after in zip(times[first:], times[first + 1:]):
         if before >= end:
             break
-        found = max(found, after - before)
+        found = max(found, min(after, end) - max(before, begin))
     if times and times[-1] < end:
-        found = max(found, end - times[-1])
+        found = max(found, end - max(times[-1], begin))
     return found
 
 

@@ -174,7 +174,7 @@ def judge(options, history, troubles):
     findings = check(history)
     rows = availability.gaps(history)
     reads = sum(len(r.offsets) for s in history.sessions.values() for r in s.partitions.values())
-    acknowledged = sum(len(p.acknowledged) for p in history.partitions.values())
+    acknowledged = sum(len(p.acknowledged) + len(p.written) for p in history.partitions.values())
     if not acknowledged or not reads:
         troubles = [*troubles, "nothing was acknowledged, or nothing was read: nothing was tried"]
     holds = not findings.found() and not troubles

@@ -114,6 +114,10 @@ class _Log:
             if there != record:
                 found = self.shown(there) if there is not None else "nothing" if offset < self.end else f"the end, {self.end}"
                 self.add("lost", f"{self.shown(record)} was acknowledged at {offset}, and {found} is there")
+        there = set(self.final.values()) if self.partition.written else ()
+        for record in self.partition.written:
+            if record not in there:
+                self.add("lost", f"{self.shown(record)} was acknowledged as written before, and is nowhere")
         told = set()
         for session, reads in self.reads:
             for offset, record in zip(reads.offsets, reads.records):

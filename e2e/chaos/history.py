@@ -3,6 +3,7 @@ processes share; a partition is written TOPIC-NUMBER. A record is who produced i
 
     s PARTITION PRODUCER SEQUENCE                       handed to the client, to be sent
     a PARTITION PRODUCER SEQUENCE OFFSET TIME           acknowledged there
+    w PARTITION PRODUCER SEQUENCE TIME                  acknowledged as a duplicate, so that where it lies is not told
     f PARTITION PRODUCER SEQUENCE TIME WHY              failed: it was certainly not written
     u PARTITION PRODUCER SEQUENCE TIME WHY              nobody knows whether it was written
     o SESSION KIND                                      a reader opens: committed, uncommitted, final, or group:NAME
@@ -45,8 +46,8 @@ class Session:
 
 class Partition:
     def __init__(self):
-        # By producer: how many were sent. By record: where it was acknowledged, and that it failed.
-        self.sent, self.acknowledged, self.failed = {}, {}, set()
+        # By producer: how many were sent. By record: where it was acknowledged; that it was, without a place; and that it failed.
+        self.sent, self.acknowledged, self.written, self.failed = {}, {}, set(), set()
         self.acknowledged_at = array("d")
         self.unknown = 0
         # By final reader: the high watermark it reached.
@@ -113,6 +114,11 @@ class History:
     def _a(self, partition, producer, sequence, offset, time):
         of = self.partition(partition)
         of.acknowledged[self.record(producer, sequence)] = int(offset)
+        of.acknowledged_at.append(float(time))
+
+    def _w(self, partition, producer, sequence, time):
+        of = self.partition(partition)
+        of.written.add(self.record(producer, sequence))
         of.acknowledged_at.append(float(time))
 
     def _f(self, partition, producer, sequence, _time, *why):

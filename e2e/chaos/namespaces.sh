@@ -38,13 +38,13 @@ chaos_classes() {
 }
 
 # Their end is the end of everything in them: processes are killed, mounts and networks are gone, whatever ended the command. Nice, for the
-# machine has other work; all of it alike, so nothing is compared that is not.
+# machine may have other work (NICE=0: it has not); all in it alike.
 in_namespaces() {
     if (($(id -u) == 0)) && unshare --net --mount --pid --fork ip link set lo up 2>/dev/null; then
-        CHAOS_NAMESPACES=1 exec nice -n 10 unshare --net --mount --propagation private --pid --mount-proc --fork --kill-child "$@"
+        CHAOS_NAMESPACES=1 exec nice -n "${NICE:-10}" unshare --net --mount --propagation private --pid --mount-proc --fork --kill-child "$@"
     fi
     echo "chaos: no network namespaces here (they need root): the nodes share the loopback, and nothing can be cut off" >&2
-    exec nice -n 10 "$@"
+    exec nice -n "${NICE:-10}" "$@"
 }
 
 # The command first, so that it can say how far it came; then its namespaces.

@@ -63,6 +63,10 @@ class Judging(unittest.TestCase):
         text = without("r reader t-0 1 a 1", changed("r last t-0 1 a 1", "r last t-0 1 b 0", SOUND + "s t-0 b 0\n"))
         self.finds(text, lost=1, inconsistent=1)
 
+    def test_a_duplicate_that_was_acknowledged_without_an_offset_must_be_somewhere(self):
+        self.holds(changed("a t-0 a 1 1 2.0", "w t-0 a 1 2.0"))
+        self.finds(SOUND + "s t-0 a 2\nw t-0 a 2 3.0\n", lost=1)
+
     def test_a_record_at_two_offsets_is_duplicated(self):
         self.finds(changed("e last t-0 2 9.0", "r last t-0 2 a 1\ne last t-0 3 9.0"), duplicated=1)
 

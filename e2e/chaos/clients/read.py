@@ -9,7 +9,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from role import REOPEN_S, REQUEST_S, Journal, begin, decode, leaving, now, partitions_of
 
 BOOTSTRAP, JOURNAL, NAME, TOPICS, ISOLATION, RACK = sys.argv[1:7]
-FROM_BEGINNING = 0.4
+# How often it reads everything again, while a partition has no more than so many records; the more there are, the less often.
+FROM_BEGINNING, SMALL = 0.4, 2000
+# Otherwise it begins so many records before where it was, or fewer.
+BACK = 1000
 
 
 def settings():
@@ -21,15 +24,18 @@ def settings():
         "topic.metadata.refresh.interval.ms": 5000, "log_level": 3}
 
 
-def begins(partition, count):
-    reached = ends.get(partition, 0)
-    return 0 if not count or random.random() < FROM_BEGINNING else random.randint(0, reached)
+def begins(count):
+    """By partition, where a session reads from."""
+    share = FROM_BEGINNING * min(1, SMALL * len(partitions) / max(1, sum(ends.values())))
+    if not count or random.random() < share:
+        return dict.fromkeys(partitions, 0)
+    return {partition: random.randint(max(0, ends.get(partition, 0) - BACK), ends.get(partition, 0)) for partition in partitions}
 
 
 def session(count):
     name = f"{NAME}.{count}"
     journal.write("o", name, ISOLATION)
-    starts = {partition: begins(partition, count) for partition in partitions}
+    starts = begins(count)
     for partition, offset in starts.items():
         journal.write("p", name, partition, offset)
     consumer = Consumer(settings())

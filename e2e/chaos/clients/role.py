@@ -93,8 +93,8 @@ class Numbered:
     def acknowledged(self, partition, sequence, offset):
         self.pending -= 1
         if offset is None or offset < 0:
-            # Acknowledged again, and where the record was is forgotten: that it is there is all that is known.
-            self.journal.write("u", partition, self.name, sequence, now(), "acknowledged without an offset")
+            # A duplicate, and where the first one lies is forgotten: that it is there is all that is known.
+            self.journal.write("w", partition, self.name, sequence, now())
         else:
             self.journal.write("a", partition, self.name, sequence, offset, now())
 

@@ -99,8 +99,8 @@ final class Produce {
                         } else if (told.hasOffset()) {
                             write("a " + record + " " + told.offset() + " " + now());
                         } else {
-                            // Acknowledged again, and where the record was is forgotten.
-                            write("u " + record + " " + now() + " acknowledged without an offset");
+                            // A duplicate, and where the first one lies is forgotten.
+                            write("w " + record + " " + now());
                         }
                     });
         } catch (RuntimeException refusal) {
