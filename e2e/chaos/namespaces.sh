@@ -40,20 +40,21 @@ chaos_classes() {
 # Their end is the end of everything in them: processes are killed, mounts and networks are gone, whatever ended the command. Nice, for the
 # machine may have other work (NICE=0: it has not); all in it alike.
 in_namespaces() {
-    if (($(id -u) == 0)) && unshare --net --mount --pid --fork ip link set lo up 2>/dev/null; then
+    if [[ -z ${LOOPBACK-} ]] && (($(id -u) == 0)) && unshare --net --mount --pid --fork ip link set lo up 2>/dev/null; then
         CHAOS_NAMESPACES=1 exec nice -n "${NICE:-10}" unshare --net --mount --propagation private --pid --mount-proc --fork --kill-child "$@"
     fi
-    echo "chaos: no network namespaces here (they need root): the nodes share the loopback, and nothing can be cut off" >&2
+    echo "no network namespaces (they need root, and no LOOPBACK=1): the nodes share the loopback, and nothing can be cut off" >&2
     exec nice -n "${NICE:-10}" "$@"
 }
 
 # The command first, so that it can say how far it came; then its namespaces.
 end_running() {
     [[ -n $running ]] || return 0
-    local inner
-    inner=$(cat "/proc/$running/task/$running/children" 2>/dev/null || true)
-    # shellcheck disable=SC2086 # one word for each process
-    kill -TERM ${inner:-$running} 2>/dev/null || true
+    local command=$running
+    if [[ $(readlink "/proc/$running/exe") == */unshare ]]; then
+        command=$(tr -d ' ' <"/proc/$running/task/$running/children")
+    fi
+    [[ -z $command ]] || kill -TERM "$command" 2>/dev/null || true
     local _
     for _ in $(seq 100); do
         kill -0 "$running" 2>/dev/null || break
