@@ -37,7 +37,7 @@ trap 'exit 143' TERM HUP
 
 export_clients
 # A judge that finds nothing would find nothing.
-(cd "$CHAOS_HOME" && python3 -m unittest -q test_checker test_availability) || die "what judges the history is broken"
+tried=$(cd "$CHAOS_HOME" && python3 -m unittest -q test_checker test_availability 2>&1) || die "what judges the history is broken: $tried"
 in_namespaces "$PYTHON_LIBRDKAFKA" "$CHAOS_HOME/chaos.py" "$@" --results "$results" &
 running=$!
 code=0
