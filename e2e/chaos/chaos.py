@@ -220,7 +220,7 @@ def main():
     nodes = range(1, options.nodes + 1)
     try:
         network = Namespaces(nodes) if "CHAOS_NAMESPACES" in os.environ else Loopback(nodes)
-        cluster = Cluster(SYSTEMS[options.system](), network, options.nodes, os.path.join(options.results, "nodes"),
+        cluster = Cluster(SYSTEMS[options.system](soon=True), network, options.nodes, os.path.join(options.results, "nodes"),
                           dict(setting.split("=", 1) for setting in options.override))
     except OSError as trouble:
         print(f"chaos: {trouble}", file=sys.stderr)
