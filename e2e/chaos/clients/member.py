@@ -108,7 +108,9 @@ while not leaving.is_set():
     if message is not None:
         if error := message.error():
             if error.code() == error._AUTO_OFFSET_RESET:
-                journal.write("x", NAME, name_of(TopicPartition(message.topic(), message.partition())), message.offset(), now(), error.str())
+                name = f"{message.topic()}-{message.partition()}"
+                # librdkafka does not say which offset it had come to.
+                journal.write("x", NAME, name, owned[name].next if name in owned else -1, now(), error.str())
             print(f"{NAME}: {error}", file=sys.stderr, flush=True)
             if error.fatal():
                 sys.exit(f"{NAME} cannot go on: {error}")

@@ -3,7 +3,7 @@ import random
 import sys
 import time
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaException, Producer
 
 from role import DELIVERY_S, PENDING_LIMIT, REOPEN_S, REQUEST_S, Journal, Numbered, Pace, begin, leaving, partitions_of
 
@@ -16,17 +16,27 @@ class Life:
 
     def __init__(self, number):
         self.records = Numbered(journal, f"{NAME}.{number}", partitions)
-        self.until, self.dead = time.monotonic() + random.uniform(*REOPEN_S), False
+        self.until, self.dead, self.gave_up = time.monotonic() + random.uniform(*REOPEN_S), False, False
         self.producer = Producer({
             "bootstrap.servers": BOOTSTRAP, "enable.idempotence": True, "acks": "all", "linger.ms": 5, "log_level": 3,
             "delivery.timeout.ms": random.choice(DELIVERY_S) * 1000, "request.timeout.ms": REQUEST_S * 1000,
             "socket.timeout.ms": REQUEST_S * 1000, "topic.metadata.refresh.interval.ms": 5000, "error_cb": self.told})
 
     def told(self, error):
-        if error.fatal():
-            # It cannot go on; what it has sent is of unknown fate, and another one takes over.
-            self.dead = True
-            print(f"{self.records.name}: {error}", file=sys.stderr, flush=True)
+        """A fatal error: it cannot go on, what it has sent is of unknown fate, and another one takes over. For one that has not given up a record
+        before, it means that the broker has forgotten some."""
+        if not error.fatal() or self.dead:
+            return
+        self.dead = True
+        if not self.gave_up:
+            journal.broken(f"{self.records.name} cannot go on: {error}")
+        self.producer.purge()
+
+    def poll(self, seconds):
+        try:
+            self.producer.poll(seconds)
+        except KafkaException as refusal:
+            self.told(refusal.args[0])
 
     def send(self):
         partition, sequence, value = self.records.new()
@@ -36,7 +46,8 @@ class Life:
             if error is None:
                 self.records.acknowledged(partition, sequence, message.offset())
             else:
-                self.dead = self.dead or error.fatal()
+                self.told(error)
+                self.gave_up = True
                 self.records.unknown(partition, sequence, error.name())
         try:
             self.producer.produce(topic, value, key=self.records.name, partition=number, on_delivery=delivered)
@@ -60,11 +71,13 @@ while not leaving.is_set():
         current.send()
         pace.took()
     for life in lives:
-        life.producer.poll(0 if current.records.pending < PENDING_LIMIT else 0.1)
+        life.poll(0 if current.records.pending < PENDING_LIMIT else 0.1)
     lives = [life for life in lives if life is current or life.records.pending]
     journal.flush()
-for life in lives:
-    life.producer.flush(max(DELIVERY_S) + REQUEST_S)
+deadline = time.monotonic() + max(DELIVERY_S) + REQUEST_S
+while any(life.records.pending for life in lives) and time.monotonic() < deadline:
+    for life in lives:
+        life.poll(0.1)
 journal.flush()
 if left := sum(life.records.pending for life in lives):
     sys.exit(f"{left} records have no fate")

@@ -2,8 +2,8 @@
 
 The driver closes a role's input to let it leave politely; when the driver itself is gone the input ends as well.
 """
+import os
 import random
-import sys
 import threading
 import time
 
@@ -24,7 +24,9 @@ leaving = threading.Event()
 
 def begin():
     def await_end():
-        sys.stdin.buffer.read()
+        # Not by sys.stdin: a thread that waits in its lock would abort the program at its end.
+        while os.read(0, 4096):
+            pass
         leaving.set()
     threading.Thread(target=await_end, daemon=True).start()
 
