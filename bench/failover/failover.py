@@ -25,7 +25,7 @@ CALM_S = 5
 BEFORE_S = 0.5
 # After it: until every partition has been acknowledged again and for so long behind that; at most so long.
 AFTER_S, GIVE_UP_S = 5, 90
-IN_SYNC_S = 180
+IN_SYNC_S = 300
 
 
 class Probe:
