@@ -5,7 +5,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What a producer has sent must have a fate first: as long as its longest delivery timeout, and an answer.
-LEAVE_S = 270
+LEAVE_S = 150
 
 
 class Crew:

@@ -10,7 +10,7 @@ from role import PENDING_LIMIT, REOPEN_S, REQUEST_S, Journal, Numbered, Pace, be
 BOOTSTRAP, JOURNAL, NAME, TOPICS = sys.argv[1:5]
 RATE = float(sys.argv[5])
 # More patient than any outage: once it has given up a record it may find its sequence out of order for ever, against Apache Kafka as well.
-DELIVERY_S = 240
+DELIVERY_S = 120
 
 
 class Life:

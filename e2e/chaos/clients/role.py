@@ -13,7 +13,7 @@ VALUE_BYTES, VALUE_MORE_BYTES = 64, 512
 PENDING_LIMIT = 400
 # How long a producer tries, another one each time. One that gives up may double what it has sent (../checker.py), so most are more patient
 # than any outage.
-DELIVERY_S = (8, 240, 240, 240)
+DELIVERY_S = (8, 120, 120, 120)
 # Somebody who was cut off is asked again elsewhere after this long.
 REQUEST_S = 10
 # A producer's and a reader's life.

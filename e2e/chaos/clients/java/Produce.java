@@ -19,7 +19,7 @@ final class Produce {
     private static final int VALUE_BYTES = 64;
     private static final int VALUE_MORE_BYTES = 512;
     private static final int PENDING_LIMIT = 400;
-    private static final int[] DELIVERY_S = {11, 240, 240, 240};
+    private static final int[] DELIVERY_S = {11, 120, 120, 120};
     private static final int REQUEST_S = 10;
     private static final int REOPEN_S = 15;
     private static final int REOPEN_MORE_S = 25;
