@@ -310,3 +310,63 @@ impl Inner {
             .map_err(|error| error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intake(from: BrokerId, shipment: u64) -> Intake {
+        Intake {
+            from,
+            shipment,
+            header: SnapshotHeader {
+                next_offset: Offset(100),
+                log_start: Offset(0),
+            },
+            needs: Offset(0),
+            parcel: None,
+            max_parcel_bytes: 1_000,
+            heard: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn so_many_are_taken_in_at_a_time_and_the_newest_shipment_of_each() {
+        let intakes = Intakes::default();
+        for group in 1..=MAX_INTAKES as u64 {
+            assert!(intakes.admit(GroupId(group), intake(7, 1)));
+        }
+        let one_more = GroupId(99);
+        assert!(!intakes.admit(one_more, intake(7, 1)));
+        assert!(intakes.admit(GroupId(1), intake(8, 2)), "in its own place");
+        intakes.end(GroupId(1), 1);
+        assert!(!intakes.admit(one_more, intake(7, 1)), "it has another now");
+        intakes.advance(GroupId(1), 2, None);
+        assert!(intakes.admit(one_more, intake(9, 1)), "it has all");
+        intakes.lost(7);
+        assert_eq!(intakes.lock().len(), 1, "of the others nothing comes");
+    }
+
+    #[test]
+    fn a_parcel_is_whole_when_its_last_byte_has_come() {
+        let mut intake = intake(7, 1);
+        let chunk = |at| Chunk {
+            shipment: 1,
+            group: GroupId(1),
+            base: 0,
+            next: 10,
+            parcel_bytes: 5,
+            at,
+        };
+        let mut take = |at, data: &[u8]| {
+            let taken = intake.take(&chunk(at), data);
+            taken.map(|whole| whole.map(|whole| whole.bytes))
+        };
+        assert_eq!(take(0, b"ab"), Ok(None));
+        assert!(take(1, b"x").is_err());
+        assert_eq!(take(0, b"abc"), Ok(None), "begun anew");
+        assert!(take(3, b"").is_err());
+        assert_eq!(take(3, b"de"), Ok(Some(Bytes::from_static(b"abcde"))));
+        assert!(take(3, b"de").is_err(), "of no parcel");
+    }
+}

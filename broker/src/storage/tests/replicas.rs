@@ -395,7 +395,7 @@ fn a_replica_that_imports_what_another_exports_reads_the_same() {
     let source = Rig::new();
     source.create(&[1]);
     for n in 0..30 {
-        source.append(1, 2, 300).expect("append");
+        source.append(1, 2, 100).expect("append");
         if n % 7 == 0 {
             source.seal(&[1]).expect("seal");
         }
