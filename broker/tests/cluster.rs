@@ -309,6 +309,75 @@ async fn what_was_acknowledged_is_there_once_and_in_order_whichever_broker_ends(
     println!("{sent} records");
 }
 
+/// Asks for new replicas of every partition, and returns when they have taken the places of the old ones.
+async fn reassign(client: &Client, replicas: [&[i32]; PARTITIONS as usize]) {
+    let at = |index: usize| TopicPartition::new(TOPIC, index as i32);
+    let targets = replicas.iter().enumerate();
+    let targets: BTreeMap<_, _> = targets
+        .map(|(index, replicas)| (at(index), Some(replicas.to_vec())))
+        .collect();
+    let asked = client
+        .alter_reassignments(&targets, true)
+        .await
+        .expect("an answer");
+    for (partition, result) in asked {
+        result.unwrap_or_else(|error| panic!("{partition}: {error}"));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let under_way = client.list_reassignments().await;
+        if under_way.as_ref().is_ok_and(BTreeMap::is_empty) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "still under way: {under_way:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let described = client
+        .describe_topics(&[TOPIC.to_owned()], 100)
+        .await
+        .expect("an answer");
+    for (partition, wanted) in described[0].partitions.iter().zip(replicas) {
+        assert_eq!(partition.replicas, wanted);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_go_to_other_brokers_while_they_are_written_to() {
+    let rig = Rig::new(false);
+    let mut brokers = tokio::task::block_in_place(|| rig.start_all());
+    let client = rig.client();
+    let topic = NewTopic {
+        name: TOPIC.to_owned(),
+        partitions: None,
+        replication_factor: None,
+        assignment: vec![vec![0], vec![1], vec![2]],
+        configs: Vec::new(),
+    };
+    let made = client.create_topics(&[topic], false).await;
+    made.expect("an answer").remove(0).expect("a topic");
+    let acknowledged = Acknowledged::default();
+    let stop = Arc::new(AtomicBool::new(false));
+    let producing = tokio::spawn(produce(client.clone(), acknowledged.clone(), stop.clone()));
+    reassign(&client, [&[1], &[2], &[0]]).await;
+    reassign(&client, [&[1, 2, 0], &[0, 1, 2], &[2, 0, 1]]).await;
+    all_in_sync(&client).await;
+    // What one broker had alone three have now.
+    drop(brokers[1].take());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.store(true, Ordering::Relaxed);
+    let sent = producing.await.expect("the producer ends well");
+    let found = read_all(&client, sent).await;
+    for (at, numbers) in found.iter().enumerate() {
+        let expected = (0..sent).filter(|number| number % PARTITIONS as u64 == at as u64);
+        let expected: Vec<u64> = expected.collect();
+        assert_eq!(
+            *numbers, expected,
+            "partition {at}: nothing lost, twice or moved"
+        );
+    }
+    println!("{sent} records");
+}
+
 #[test]
 fn brokers_formatted_apart_make_no_cluster() {
     let rig = Rig::new(true);

@@ -109,6 +109,7 @@ fn metadata_code(refusal: &metadata::Refusal) -> ErrorCode {
         metadata::Refusal::TopicExists(_) => ErrorCode::TopicAlreadyExists,
         metadata::Refusal::TopicCollides { .. } => ErrorCode::InvalidTopicException,
         metadata::Refusal::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+        metadata::Refusal::NoReassignment => ErrorCode::NoReassignmentInProgress,
         metadata::Refusal::InvalidPartitions(_) => ErrorCode::InvalidPartitions,
         metadata::Refusal::Placement(refusal) => match refusal {
             metadata::PlacementRefusal::TooFewBrokers { .. }

@@ -1,7 +1,6 @@
 //! What a leader does so that its group has the members that the metadata says: those that are new learn first, and vote when they have
 //! caught up; only then the others go.
 
-use crate::metadata::BrokerId;
 use crate::raft::Status;
 use crate::raft::ports::PeerId;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
@@ -10,13 +9,22 @@ use std::collections::BTreeSet;
 /// How far behind its leader a replica may be that is to vote.
 const CLOSE_ENTRIES: u64 = 1_000;
 
+/// Whether the members are those that it is to have, all with a vote.
+pub(super) fn is_whole(status: &Status, wanted: &[PeerId]) -> bool {
+    let now = &status.membership;
+    let voters: BTreeSet<PeerId> = now.voters.iter().copied().collect();
+    let is_settled =
+        now.learners.is_empty() && now.voters_outgoing.is_empty() && now.learners_next.is_empty();
+    is_settled && voters == wanted.iter().copied().collect()
+}
+
 /// The next step; `None` when there is none, or one is under way.
-pub(super) fn mend(status: &Status, wanted: &[(PeerId, BrokerId)]) -> Option<ConfChangeV2> {
+pub(super) fn mend(status: &Status, wanted: &[PeerId]) -> Option<ConfChangeV2> {
     let now = &status.membership;
     if !now.voters_outgoing.is_empty() || !now.learners_next.is_empty() {
         return None;
     }
-    let wanted: BTreeSet<PeerId> = wanted.iter().map(|(peer, _)| *peer).collect();
+    let wanted: BTreeSet<PeerId> = wanted.iter().copied().collect();
     let voters: BTreeSet<PeerId> = now.voters.iter().copied().collect();
     let learners: BTreeSet<PeerId> = now.learners.iter().copied().collect();
     let mut changes = Vec::new();
@@ -92,8 +100,7 @@ mod tests {
     }
 
     fn steps(status: &Status, wanted: &[PeerId]) -> Vec<(ConfChangeType, PeerId)> {
-        let wanted: Vec<_> = wanted.iter().map(|peer| (*peer, 0)).collect();
-        let change = mend(status, &wanted).unwrap_or_default();
+        let change = mend(status, wanted).unwrap_or_default();
         let changes = change.changes.iter();
         changes
             .map(|one| (one.get_change_type(), one.node_id))

@@ -5,7 +5,7 @@
 use super::leaders::Lead;
 use super::members;
 use super::{Cluster, Inner};
-use crate::metadata::BrokerId;
+use crate::metadata::{BrokerId, Command, Partition};
 use crate::partition::Role;
 use crate::raft::Status;
 use crate::raft::ports::{GroupId, PeerId};
@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// How often it is looked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -62,10 +63,44 @@ impl Cluster {
 }
 
 impl Inner {
+    /// The partitions whose replicas are to be others.
+    fn reassigned(&self) -> HashMap<GroupId, (Uuid, u32, Partition)> {
+        let Some(metadata) = self.metadata.get() else {
+            return HashMap::new();
+        };
+        let image = metadata.image();
+        let partitions = image.topics.values().flat_map(|topic| {
+            let partitions = (0..).zip(&topic.partitions);
+            partitions.map(|(index, partition)| (topic.id, index, partition))
+        });
+        partitions
+            .filter(|(_, _, partition)| partition.is_reassigned())
+            .map(|(id, index, partition)| (partition.group, (id, index, partition.clone())))
+            .collect()
+    }
+
+    /// Who leads the metadata is told; asked once too often, nothing happens.
+    fn end_reassignment(&self, id: Uuid, partition: u32, peers: Vec<PeerId>) {
+        let Some(metadata) = self.metadata.get().cloned() else {
+            return;
+        };
+        self.tasks.spawn(async move {
+            let command = Command::EndReassignment {
+                id,
+                partition,
+                peers,
+            };
+            if let Err(error) = metadata.submit(command).await {
+                tracing::warn!(topic = %id, partition, %error, "the end of a reassignment could not be told");
+            }
+        });
+    }
+
     async fn look_at_followers(&self, followed: &mut HashMap<GroupId, Followed>) {
         let Some(engine) = self.engine() else {
             return;
         };
+        let reassigned = self.reassigned();
         let (sender, mut standings) = mpsc::unbounded_channel();
         let mut members = HashMap::new();
         for handle in engine.partitions() {
@@ -99,9 +134,18 @@ impl Inner {
             }
             known.look(&status, now);
             let members = &members[&group];
-            if let Some(change) = members::mend(&status, members) {
+            let reassigned = reassigned.get(&group);
+            let wanted = members.iter().filter(|(_, broker)| {
+                reassigned.is_none_or(|(_, _, partition)| !partition.removing.contains(broker))
+            });
+            let wanted: Vec<PeerId> = wanted.map(|(peer, _)| *peer).collect();
+            if let Some(change) = members::mend(&status, &wanted) {
                 tracing::info!(%group, ?change, "the replicas of a partition change");
                 engine.change_members(group, change);
+            } else if let Some((topic, index, partition)) = reassigned
+                && members::is_whole(&status, &partition.settled().peers)
+            {
+                self.end_reassignment(*topic, *index, partition.settled().peers);
             }
             let in_sync = members.iter().filter(|(peer, broker)| {
                 let is_up = *broker == self.me || self.up().contains_key(broker);

@@ -62,6 +62,14 @@ pub fn to_json(change: &Change) -> Value {
                 "topics": record.topics.iter().map(made).collect::<Vec<_>>(),
             }),
         ),
+        Kind::PartitionReassigned(record) => (
+            "PartitionReassigned",
+            json!({
+                "topicId": id(&record.id),
+                "partition": record.partition,
+                "now": partitions(record.now.as_slice()),
+            }),
+        ),
         Kind::QuotasChanged(record) => (
             "QuotasChanged",
             json!({ "quotas": record.entities.iter().map(quotas).collect::<Vec<_>>() }),
@@ -91,7 +99,7 @@ fn broker(record: &BrokerRecord) -> Value {
 }
 
 fn partitions(records: &[PartitionRecord]) -> Vec<Value> {
-    let partition = |record: &PartitionRecord| json!({ "group": record.group, "replicas": record.replicas, "peers": record.peers, "made": record.made });
+    let partition = |record: &PartitionRecord| json!({ "group": record.group, "replicas": record.replicas, "peers": record.peers, "adding": record.adding, "removing": record.removing, "made": record.made });
     records.iter().map(partition).collect()
 }
 

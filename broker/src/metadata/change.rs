@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// A fact that a committed entry states. It was checked before it was proposed; applying it cannot be refused.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Change {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 20, 21, 22")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 20, 21, 22")]
     pub kind: Option<Kind>,
 }
 
@@ -30,6 +30,9 @@ pub enum Kind {
     /// The replicas of a broker are lost: it makes others in their place, which are other raft peers.
     #[prost(message, tag = "8")]
     ReplicasReplaced(ReplicasMade),
+    /// The replicas of a partition are to be others, or now are.
+    #[prost(message, tag = "9")]
+    PartitionReassigned(PartitionReassigned),
     #[prost(message, tag = "20")]
     QuotasChanged(QuotasChanged),
     #[prost(message, tag = "21")]
@@ -106,6 +109,14 @@ pub struct PartitionRecord {
     /// The largest of all that there ever were.
     #[prost(uint64, tag = "5")]
     pub last_peer: u64,
+    /// Those of `replicas` that it is to get, and to lose.
+    #[prost(int32, repeated, tag = "6")]
+    pub adding: Vec<BrokerId>,
+    #[prost(int32, repeated, tag = "7")]
+    pub removing: Vec<BrokerId>,
+    /// Whether its replicas are those that it began with.
+    #[prost(bool, tag = "8")]
+    pub is_original: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -114,6 +125,17 @@ pub struct ReplicasMade {
     pub broker: BrokerId,
     #[prost(message, repeated, tag = "2")]
     pub topics: Vec<TopicReplicas>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PartitionReassigned {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// But for who has made a replica: that is as it was.
+    #[prost(message, optional, tag = "3")]
+    pub now: Option<PartitionRecord>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

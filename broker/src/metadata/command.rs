@@ -4,6 +4,7 @@ use super::features::FeatureUpdate;
 use super::image::{Broker, Resource, Topic};
 use super::quotas::QuotaAlteration;
 use super::{BrokerId, placement};
+use crate::raft::ports::PeerId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +44,18 @@ pub enum Command {
     ReplaceReplicas {
         broker: BrokerId,
         topics: BTreeMap<Uuid, Vec<u32>>,
+    },
+    /// The replicas of a partition are to be on these brokers, the preferred leader first; `None` gives up what is under way.
+    Reassign {
+        id: Uuid,
+        partition: u32,
+        replicas: Option<Vec<BrokerId>>,
+    },
+    /// The members of a partition's group are those that it was to have, by their peers.
+    EndReassignment {
+        id: Uuid,
+        partition: u32,
+        peers: Vec<PeerId>,
     },
     /// [`super::PRODUCER_ID_BLOCK`] ids that nobody else gets.
     AllocateProducerIds,
@@ -87,6 +100,8 @@ pub enum Refusal {
     TopicCollides { name: String, other: String },
     #[error("This server does not host this topic-partition.")]
     UnknownTopic,
+    #[error("No partition reassignment is in progress.")]
+    NoReassignment,
     #[error("{0}")]
     InvalidPartitions(String),
     #[error(transparent)]

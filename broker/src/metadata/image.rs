@@ -2,8 +2,8 @@
 
 use super::BrokerId;
 use super::change::{
-    BrokerRecord, Change, ConfigsChanged, EndpointRecord, Kind, PartitionRecord, ReplicasMade,
-    ResourceRecord, Snapshot, TopicRecord,
+    BrokerRecord, Change, ConfigsChanged, EndpointRecord, Kind, PartitionReassigned,
+    PartitionRecord, ReplicasMade, ResourceRecord, Snapshot, TopicRecord,
 };
 use super::features;
 use super::machine::Fault;
@@ -71,6 +71,11 @@ pub struct Partition {
     pub peers: Vec<PeerId>,
     /// The largest of all that there ever were: none is used twice.
     pub last_peer: PeerId,
+    /// Those of `replicas` that it is to get, and to lose: a reassignment is under way.
+    pub adding: Vec<BrokerId>,
+    pub removing: Vec<BrokerId>,
+    /// Whether its replicas are those that it began with: who makes one knows then who votes. Else who leads tells.
+    pub is_original: bool,
     /// Those of them that have made their replica.
     pub made: Vec<BrokerId>,
 }
@@ -202,6 +207,7 @@ impl Image {
             Kind::ProducerIdsAllocated(record) => self.next_producer_id = record.next,
             Kind::ReplicasMade(record) => self.mark_made(record)?,
             Kind::ReplicasReplaced(record) => self.replace(record)?,
+            Kind::PartitionReassigned(record) => self.reassign(record)?,
             Kind::QuotasChanged(record) => quotas::apply(&mut self.quotas, &record.entities)?,
             Kind::FeaturesChanged(record) => self.change_features(&record.levels)?,
             Kind::BrokerUnregistered(record) => {
@@ -239,11 +245,27 @@ impl Image {
         self.each_replica(record, |partition, broker| {
             let at = partition.replicas.iter().position(|id| *id == broker);
             if let Some(at) = at.filter(|_| partition.made.contains(&broker)) {
+                partition.is_original = false;
                 partition.last_peer += 1;
                 partition.peers[at] = partition.last_peer;
                 partition.made.retain(|id| *id != broker);
             }
         })
+    }
+
+    fn reassign(&mut self, record: &PartitionReassigned) -> Result<(), Fault> {
+        let topic = self.topic_by_id(&id(&record.id)?).cloned();
+        if let (Some(mut topic), Some(now)) = (topic, &record.now) {
+            let partitions = &mut Arc::make_mut(&mut topic).partitions;
+            if let Some(partition) = partitions.get_mut(record.partition as usize) {
+                let mut next = Partition::of(now);
+                next.made.clone_from(&partition.made);
+                next.made.retain(|broker| next.replicas.contains(broker));
+                *partition = next;
+            }
+            self.insert_shared(topic);
+        }
+        Ok(())
     }
 
     fn each_replica(
@@ -451,6 +473,9 @@ impl Partition {
             replicas: record.replicas.clone(),
             peers,
             last_peer: record.last_peer.max(largest),
+            adding: record.adding.clone(),
+            removing: record.removing.clone(),
+            is_original: record.is_original,
             made: record.made.clone(),
         }
     }
@@ -471,10 +496,66 @@ impl Partition {
             .find_map(|(of, broker)| (of == peer).then_some(broker))
     }
 
-    /// Whether its replicas are those that it began with: who makes one knows then who votes. Else who leads tells.
-    pub fn is_original(&self) -> bool {
-        let first = 1..=self.replicas.len() as PeerId;
-        self.last_peer == self.replicas.len() as PeerId && self.peers.iter().copied().eq(first)
+    pub fn is_reassigned(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// The replicas that it is to have in the end.
+    pub fn target(&self) -> Vec<BrokerId> {
+        let mut target = self.replicas.clone();
+        target.retain(|id| !self.removing.contains(id));
+        target
+    }
+
+    /// The replicas that it had before, and has again when what is under way is given up.
+    pub fn before(&self) -> Vec<BrokerId> {
+        let mut before = self.replicas.clone();
+        before.retain(|id| !self.adding.contains(id));
+        before
+    }
+
+    /// As it is when its replicas are to be `target`: those that must go stay until the others have all they have.
+    pub fn reassigned(&self, target: &[BrokerId]) -> Partition {
+        let before = self.before();
+        let mut next = Partition {
+            replicas: Vec::new(),
+            peers: Vec::new(),
+            is_original: false,
+            ..self.clone()
+        };
+        for broker in target {
+            let peer = self.peer_of(*broker).unwrap_or_else(|| {
+                next.last_peer += 1;
+                next.last_peer
+            });
+            next.replicas.push(*broker);
+            next.peers.push(peer);
+        }
+        for (peer, broker) in self.members() {
+            if !target.contains(&broker) {
+                next.replicas.push(broker);
+                next.peers.push(peer);
+            }
+        }
+        let all = next.replicas.iter().copied();
+        next.removing = all.clone().filter(|id| !target.contains(id)).collect();
+        next.adding = all
+            .filter(|id| target.contains(id) && !before.contains(id))
+            .collect();
+        next
+    }
+
+    /// As it is when what was to come is there.
+    pub fn settled(&self) -> Partition {
+        let stays = |(_, broker): &(PeerId, BrokerId)| !self.removing.contains(broker);
+        let (peers, replicas) = self.members().filter(stays).unzip();
+        Partition {
+            replicas,
+            peers,
+            adding: Vec::new(),
+            removing: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// Whether so many have made their replica that they can elect a leader.
@@ -483,13 +564,16 @@ impl Partition {
         made.count() > self.replicas.len() / 2
     }
 
-    fn record(&self) -> PartitionRecord {
+    pub(super) fn record(&self) -> PartitionRecord {
         PartitionRecord {
             group: self.group.0,
             replicas: self.replicas.clone(),
             made: self.made.clone(),
             peers: self.peers.clone(),
             last_peer: self.last_peer,
+            adding: self.adding.clone(),
+            removing: self.removing.clone(),
+            is_original: self.is_original,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The replicated state machine: the committed image, and on the leader a second one that counts what it has proposed.
 
 use super::change::{
-    BrokerUnregistered, Change, ConfigsChanged, FeaturesChanged, Kind, PartitionRecord,
-    PartitionsAdded, ProducerIdsAllocated, ReplicasMade, Snapshot, TopicDeleted, TopicRecord,
-    TopicReplicas,
+    BrokerUnregistered, Change, ConfigsChanged, FeaturesChanged, Kind, PartitionReassigned,
+    PartitionRecord, PartitionsAdded, ProducerIdsAllocated, ReplicasMade, Snapshot, TopicDeleted,
+    TopicRecord, TopicReplicas,
 };
 use super::command::{Command, NewTopic, Output, Placement, Refusal};
 use super::features;
-use super::image::{Image, Resource, Topic};
+use super::image::{Image, Partition, Resource, Topic};
 use super::{BrokerId, PRODUCER_ID_BLOCK, placement, quotas};
 use crate::raft::ports::{PeerId, Prepared, StateMachine};
 use crate::storage::entry::SnapshotHeader;
@@ -148,6 +148,45 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
             let replaced = Kind::ReplicasReplaced(replicas_on(broker, topics));
             Ok((Some(replaced), Output::Done))
         }
+        Command::Reassign {
+            id,
+            partition,
+            replicas,
+        } => {
+            let now = partition_of(image, &id, partition)?;
+            let target = match replicas {
+                Some(target) => {
+                    placement::check_one(image, &target)?;
+                    target
+                }
+                // What only loses replicas is not given up: some may be gone.
+                None if !now.adding.is_empty() => now.before(),
+                None => return Err(Refusal::NoReassignment),
+            };
+            let next = now.reassigned(&target);
+            let is_change = next.replicas != now.replicas
+                || next.is_reassigned() != now.is_reassigned()
+                || next.adding != now.adding
+                || next.removing != now.removing;
+            Ok((
+                is_change.then(|| reassigned(id, partition, &next)),
+                Output::Done,
+            ))
+        }
+        Command::EndReassignment {
+            id,
+            partition,
+            peers,
+        } => {
+            let now = partition_of(image, &id, partition)?;
+            let next = now.settled();
+            // It may have been changed again meanwhile.
+            let is_it = now.is_reassigned() && next.peers == peers;
+            Ok((
+                is_it.then(|| reassigned(id, partition, &next)),
+                Output::Done,
+            ))
+        }
         Command::AllocateProducerIds => {
             let first = image.next_producer_id;
             let next = first
@@ -161,6 +200,20 @@ fn decide(image: &Image, command: Command) -> Result<(Option<Kind>, Output), Ref
             Ok((changed.map(Kind::QuotasChanged), Output::Done))
         }
     }
+}
+
+fn partition_of<'a>(image: &'a Image, id: &Uuid, partition: u32) -> Result<&'a Partition, Refusal> {
+    let topic = image.topic_by_id(id).ok_or(Refusal::UnknownTopic)?;
+    let partition = topic.partitions.get(partition as usize);
+    partition.ok_or(Refusal::UnknownTopic)
+}
+
+fn reassigned(id: Uuid, partition: u32, next: &Partition) -> Kind {
+    Kind::PartitionReassigned(PartitionReassigned {
+        id: id.as_bytes().to_vec(),
+        partition,
+        now: Some(next.record()),
+    })
 }
 
 fn replicas_on(broker: BrokerId, topics: BTreeMap<Uuid, Vec<u32>>) -> ReplicasMade {
@@ -257,6 +310,9 @@ fn number(image: &Image, replicas: Vec<Vec<BrokerId>>) -> Vec<PartitionRecord> {
             group,
             peers: (1..=replicas.len() as PeerId).collect(),
             last_peer: replicas.len() as PeerId,
+            is_original: true,
+            adding: Vec::new(),
+            removing: Vec::new(),
             replicas,
             made: Vec::new(),
         })

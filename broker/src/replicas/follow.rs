@@ -135,7 +135,7 @@ impl Follower {
                     continue;
                 }
                 match partition.made.contains(&self.broker) {
-                    false if partition.is_original() => {
+                    false if partition.is_original => {
                         new.push((partition.group, partition.peers.clone()));
                     }
                     // Who leads lets it in, and tells it who else is there.
