@@ -313,7 +313,7 @@ async fn the_metadata_is_shown_as_json() {
         .expect("decoded");
     assert_eq!(
         json,
-        r#"{"data":{"configs":{},"name":"t","partitions":[{"group":1,"made":[],"replicas":[1]},{"group":2,"made":[],"replicas":[1]}],"topicId":"AAAAAAAAAAAAAAAAAAAABw"},"type":"TopicCreated"}"#
+        r#"{"data":{"configs":{},"name":"t","partitions":[{"adding":[],"group":1,"made":[],"peers":[1],"removing":[],"replicas":[1]},{"adding":[],"group":2,"made":[],"peers":[1],"removing":[],"replicas":[1]}],"topicId":"AAAAAAAAAAAAAAAAAAAABw"},"type":"TopicCreated"}"#
     );
     assert!(
         shown

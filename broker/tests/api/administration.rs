@@ -450,22 +450,22 @@ async fn replicas_are_reassigned_to_brokers_that_are_known_and_that_can_be_given
             assert_eq!(error(answer.error_code), code, "{answer:?}");
             assert_eq!(answer.error_message.as_deref(), words);
         }
-    }
-    // What was given up ends within a moment.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    loop {
-        let listed = client
-            .ask(
-                0,
-                &ListPartitionReassignmentsRequest::default().with_topics(None),
-            )
-            .await;
-        assert_eq!(listed.error_code, 0);
-        if listed.topics.is_empty() {
-            break;
+        // What was given up ends within a moment.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        loop {
+            let listed = client
+                .ask(
+                    0,
+                    &ListPartitionReassignmentsRequest::default().with_topics(None),
+                )
+                .await;
+            assert_eq!(listed.error_code, 0);
+            if listed.topics.is_empty() {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "{listed:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        assert!(std::time::Instant::now() < deadline, "{listed:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(
         broker
