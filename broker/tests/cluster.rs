@@ -17,7 +17,7 @@ use rand::{Rng as _, SeedableRng as _};
 use server::ServerProcess;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -35,6 +35,18 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// What was acknowledged: by partition and offset, the number of the record.
 type Acknowledged = Arc<Mutex<BTreeMap<(i32, i64), u64>>>;
 
+/// One that nobody has, below those that the system gives to whoever asks for any; each once.
+fn free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 500) as u16 * 20;
+    loop {
+        let at = start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind(("127.0.0.1", 21_000 + at)).is_ok() {
+            return 21_000 + at;
+        }
+    }
+}
+
 struct Rig {
     dirs: Vec<TempDir>,
     settings: Vec<String>,
@@ -44,11 +56,8 @@ struct Rig {
 impl Rig {
     /// Formatted for one cluster each where `apart`.
     fn new(apart: bool) -> Rig {
-        // Given back at once, and taken again by the brokers: nobody else asks for them in between.
-        let free: Vec<TcpListener> = (0..2 * BROKERS)
-            .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
-            .collect();
-        let port = |at: usize| free[at].local_addr().expect("it has an address").port();
+        let ports: Vec<u16> = (0..2 * BROKERS).map(|_| free_port()).collect();
+        let port = |at: usize| ports[at];
         let clients: Vec<u16> = (0..BROKERS).map(port).collect();
         let voters = (0..BROKERS).map(|n| format!("{n}@127.0.0.1:{}", port(BROKERS + n)));
         let voters = voters.collect::<Vec<_>>().join(",");
