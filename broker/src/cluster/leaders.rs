@@ -210,6 +210,10 @@ impl Inner {
     pub(super) fn members_up(&self, handle: &crate::engine::Handle) -> Arc<[BrokerId]> {
         let up: BTreeMap<BrokerId, ()> = self.up().keys().map(|id| (*id, ())).collect();
         let members = handle.members();
+        if members.is_empty() {
+            // A partition that has no other replica.
+            return [self.me].into();
+        }
         let there = members.iter().map(|(_, broker)| *broker);
         let there = there.filter(|broker| *broker == self.me || up.contains_key(broker));
         there.collect()
